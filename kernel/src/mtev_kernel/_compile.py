@@ -52,6 +52,7 @@ class HookResult(IntEnum):
 
 CONTINUE, DONE, ABORT = HookResult
 
+_INITIAL = {"decision": "CONTINUE", "first": "None", "all": "[]"}
 _serial = itertools.count()
 
 
@@ -138,13 +139,13 @@ def _flat(
             scope[f"default_{name}"] = parameter.default
             names.append(f"{name}=default_{name}")
     lines = [f"{'async ' if options.is_async else ''}def call({', '.join(names)}):"]
-    lines.append({"decision": "    outcome = CONTINUE", "first": "    pass", "all": "    outcome = []"}[options.returns])
+    lines.append(f"    outcome = {_INITIAL[options.returns]}")
     for index, implementation in enumerate(plain):
         scope[f"f{index}"] = implementation.function
         scope[f"i{index}"] = implementation
         lines += _one(index, implementation, options, timed)
-    lines.append("    return None" if options.returns == "first" else "    return outcome")
-    exec(compile("\n".join(lines), f"<hook {specification.__name__}>", "exec"), scope)  # our own text, no input in it
+    lines.append("    return outcome")
+    exec(compile("\n".join(lines), f"<hook {specification.__name__}>", "exec"), scope)  # noqa: S102  # no input in it
     return cast("_Call", scope["call"])
 
 

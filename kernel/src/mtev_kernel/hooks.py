@@ -9,8 +9,8 @@ Rules:
 
 1. A specification `returns` a *decision* (CONTINUE, DONE or ABORT; None means CONTINUE), the *first* result that is
    not None, or *all* of those. ABORT ends the walk at once; DONE makes the outcome DONE and the walk goes on (libmtev).
-2. The implementation registered last is called first (libmtev's order), unless `before` and `after`, which name plugins,
-   say otherwise.
+2. The implementation registered last is called first (libmtev's order), unless `before` and `after`, which name
+   plugins, say otherwise.
 3. A raising implementation is attributed to its plugin and counted, and the walk goes on as if it had returned the
    specification's `on_error` (CONTINUE, or ABORT where going on would be unsafe). Under `strict` it propagates.
 4. `call` of a site is None while nobody is attached, so an idle site costs one attribute test. It is replaced whenever
