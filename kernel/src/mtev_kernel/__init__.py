@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     )
     from .exitcodes import ExitCode
     from .hooks import Attachment, HookRegistry, HookSite, hookimpl, hookspec
-    from .kernel import Kernel, Options, PluginRecord
+    from .kernel import Kernel
     from .loader import Loader
     from .manifest import API_VERSION, Manifest
     from .plugin import Context, Factory, Plugin
+    from .records import InlinePlugin, Options, PluginListing, PluginRecord, Problem
     from .services import ServiceRegistry
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "HookRegistry",
     "HookResult",
     "HookSite",
+    "InlinePlugin",
     "Kernel",
     "LoadError",
     "Loader",
@@ -62,7 +64,9 @@ __all__ = [
     "OnError",
     "Options",
     "Plugin",
+    "PluginListing",
     "PluginRecord",
+    "Problem",
     "RequirementCycle",
     "ResolutionError",
     "RetriableError",
@@ -75,41 +79,21 @@ __all__ = [
     "hookspec",
 ]
 
-_HOMES = {
-    "_compile": ("ABORT", "CONTINUE", "DONE", "HookResult"),
-    "discovery": ("Found", "discover"),
-    "document": ("ConfigurationProvider", "Document", "ModuleRequest", "OnError", "Stanza"),
-    "errors": (
-        "ConfigurationError",
-        "HookError",
-        "LoadError",
-        "ManifestError",
-        "MissingRequirement",
-        "MtevError",
-        "RequirementCycle",
-        "ResolutionError",
-        "RetriableError",
-        "ServiceError",
-        "StepTimeout",
-    ),
-    "exitcodes": ("ExitCode",),
-    "hooks": ("Attachment", "HookRegistry", "HookSite", "hookimpl", "hookspec"),
-    "kernel": ("Kernel", "Options", "PluginRecord"),
-    "loader": ("Loader",),
-    "manifest": ("API_VERSION", "Manifest"),
-    "plugin": ("Context", "Factory", "Plugin"),
-    "services": ("ServiceRegistry",),
-}
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
-
+_MODULES = (  # roughly from cheap to dear
+    *("errors", "exitcodes", "manifest", "document", "discovery", "plugin"),
+    *("services", "_compile", "hooks", "loader", "records", "kernel"),
+)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    if name in __all__:
+        for module in _MODULES:
+            home = import_module(f".{module}", __name__)
+            if name in home.__all__:
+                value: object = getattr(home, name)
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

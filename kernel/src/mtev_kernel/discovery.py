@@ -137,7 +137,8 @@ def _offers(distribution: importlib.metadata.Distribution) -> Iterator[Found]:
     for name in sorted(manifests.keys() | factories.keys()):
         base = Found(name, None, label, version, origin, location, entry_point=factories.get(name))
         if name not in manifests:
-            yield replace(base, error=f"it has no entry point '{name}' in the group '{MANIFESTS}': the manifest is missing")
+            problem = f"it has no entry point '{name}' in the group '{MANIFESTS}': the manifest is missing"
+            yield replace(base, error=problem)
             continue
         try:
             manifest = _read_manifest(manifests[name], distribution)

@@ -36,7 +36,7 @@ def load_factory(found: Found) -> Factory:
     Raises:
         LoadError: the import failed in any way, or what it gave cannot be called.
     """
-    from stevedore import NamedExtensionManager  # noqa: PLC0415  # takes 100 ms to import; listings do without
+    from stevedore import NamedExtensionManager  # takes 100 ms to import; listings do without
 
     if found.entry_point is None:
         raise LoadError(f"the distribution {found.label} has no factory for plugin '{found.name}'")

@@ -1,0 +1,409 @@
+"""The kernel: runs the plugins that a document asks for, and tells what happens to them.
+
+It decides little itself. `_assembly` says which plugins there are and in which order, `lifecycle` what to do next; this
+module does it and reports. A kernel is an object; several may live in one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from . import hookspecs
+from ._assembly import Assembly, Instance
+from ._compile import ABORT
+from ._steps import StuckWatch, contained, perform
+from .discovery import Found, hint
+from .document import Document
+from .enabling import unclaimed_stanza
+from .errors import ConfigurationError, LoadError, MissingRequirement, MtevError, describe
+from .exitcodes import ExitCode
+from .hooks import HookFailure, HookRegistry
+from .lifecycle import Finished, Lifecycle, Perform, State, Step, Wait
+from .plugin import Plugin
+from .records import InlinePlugin, Options, PluginListing, PluginRecord, Problem
+from .services import ServiceRegistry
+
+__all__ = ["Kernel"]
+
+_LAST_CHANCE_S = 0.25
+_log = logging.getLogger("mtev.kernel")
+
+
+class Kernel:
+    """Runs one service.
+
+    Args:
+        path: the configuration file; or else
+        document: a document that is there already.
+        found: offers to choose from; by default, whatever is installed.
+        inline: plugins to add to them.
+        options: how to run.
+        on_stuck: called on a thread of its own with the culprit in words when a step blocks the loop beyond its limit;
+            None leaves such a step alone. A command line ends the process here: nothing gentler would work.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        *,
+        document: Document | None = None,
+        found: Sequence[Found] | None = None,
+        inline: Sequence[InlinePlugin] = (),
+        options: Options | None = None,
+        on_stuck: Callable[[str], None] | None = None,
+    ) -> None:
+        self.options = options or Options()
+        self.services = ServiceRegistry()
+        self.hooks = HookRegistry(self._hook_failed, strict=self.options.strict, timed=self.options.timed_hooks)
+        self.document = document
+        self.problems: list[Problem] = []
+        """Everything found wrong so far."""
+        self._path = path
+        self._on_stuck = on_stuck
+        self._assembly = Assembly(
+            found=found,
+            inline=inline,
+            safe_mode=self.options.safe_mode,
+            strict=self.options.strict,
+            hooks=self.hooks,
+            services=self.services,
+            control=self,
+        )
+        self._life = Lifecycle([])
+        self._states: dict[str, str] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._work: asyncio.Future[object] | None = None
+        self._interrupted = False
+        self._stop_reason = ""
+        self._stop_by: float | None = None
+        self._reload_wanted = False
+        self.services.publish(PluginListing, self, "kernel", "mtev-kernel")
+        self.hooks.declare("kernel", "mtev-kernel", hookspecs)
+        self._post_init = self.hooks.site(hookspecs.dso_post_init)
+        self._stopping = self.hooks.site(hookspecs.mtev_stopping)
+        self._reloaded = self.hooks.site(hookspecs.mtev_reload)
+        self._state_changed = self.hooks.site(hookspecs.mtev_plugin_state)
+
+    async def run(self, ready: Callable[[], None] | None = None) -> ExitCode:
+        """Boot, serve until asked to stop, drain and stop. Once per kernel.
+
+        Args:
+            ready: called once, on the loop, when every plugin that comes up at once has done so.
+
+        Returns:
+            How it ended. What went wrong is in the log, and in `problems`.
+        """
+        if not await self._plan(Step.POST_INIT):
+            return self._verdict()
+        watch = StuckWatch(self._on_stuck) if self._on_stuck is not None else None
+        try:
+            await self._live(watch, ready)
+        finally:
+            if watch is not None:
+                watch.close()
+        return self._verdict()
+
+    async def check(self) -> list[Problem]:
+        """Load, configure and validate every enabled plugin; start none, open no socket. Once per kernel.
+
+        Returns:
+            Everything that is wrong.
+        """
+        if await self._plan(Step.VALIDATE):
+            await self._live(None, None)
+        return self.problems
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for an orderly stop. Thread-safe, also before `run`; the first reason counts."""
+
+        def act() -> None:
+            self._stop_reason = self._stop_reason or reason
+            self._wake.set()
+            if self._work is not None and not self._life.stopping:
+                self._interrupted = True
+                self._work.cancel()
+
+        self._on_loop(act)
+
+    def request_reload(self) -> None:
+        """Ask for the configuration to be read again. Thread-safe."""
+
+        def act() -> None:
+            self._reload_wanted = True
+            self._wake.set()
+
+        self._on_loop(act)
+
+    def plugins(self) -> list[PluginRecord]:
+        """Every plugin found, enabled or not, by name. Thread-safe."""
+        return self._assembly.records(self._life.states())
+
+    # What plugins ask for through their Context (`PluginControl`). Thread-safe.
+
+    def degraded(self, plugin: str, reason: str) -> None:
+        self._on_loop(lambda: self._change(lambda: self._life.degraded(plugin, reason)))
+
+    def healthy(self, plugin: str) -> None:
+        self._on_loop(lambda: self._change(lambda: self._life.healthy(plugin)))
+
+    def spawn(self, plugin: str, function: Callable[[], Awaitable[None]], name: str) -> None:
+        self._on_loop(lambda: self._spawn(self._assembly.instances[plugin], function, name))
+
+    def hint(self, kind: str, name: str) -> str:
+        return hint(kind, name)
+
+    # Going up, serving, going down
+
+    async def _plan(self, last: Step) -> bool:
+        self._loop = asyncio.get_running_loop()
+        try:
+            if self.document is None:
+                self.document = await self._assembly.open(self._path, self.options.limits_s[Step.LOAD])
+            selection, order, problems = self._assembly.plan(self.document)
+        except (MtevError, OSError) as error:
+            self._cannot_plan(error)
+            return False
+        for stanza in selection.unclaimed:
+            self._report(f"{stanza.where}: {unclaimed_stanza(stanza, self._assembly.found)}", severity="warning")
+        self._life = Lifecycle(order, retry=self.options.retry, last=last)
+        for name, problem in problems.items():
+            self._failed(name, Step.LOAD, problem)
+        return True
+
+    async def _live(self, watch: StuckWatch | None, ready: Callable[[], None] | None) -> None:
+        risen = told = False
+        while True:
+            if self._stop_reason:
+                self._life.stop()
+            action = self._life.next(time.monotonic())
+            if self._life.stopping and not told:
+                told = True
+                self._stop_by = time.monotonic() + self.options.shutdown_timeout_s
+                self._tell_stopping()
+            match action:
+                case Perform():
+                    await self._perform(self._assembly.instances[action.name], action.step, watch)
+                case Wait(until=until):
+                    if not risen:
+                        risen = True
+                        await self._all_up(ready)
+                        continue
+                    await self._wait(until)
+                case Finished():
+                    return
+
+    async def _all_up(self, ready: Callable[[], None] | None) -> None:
+        call = self._post_init.call
+        if call is not None and await contained(call()) is ABORT:
+            self._report("the hook 'dso_post_init' was aborted", severity="error")
+            self._stop_reason = self._stop_reason or "dso_post_init was aborted"
+        if ready is not None and not self._stop_reason and not self._life.stopping:
+            ready()
+
+    async def _wait(self, until: float | None) -> None:
+        timeout_s = None if until is None else max(until - time.monotonic(), 0.0)
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout_s)
+        except TimeoutError:
+            return
+        self._wake.clear()
+        if self._reload_wanted and not self._stop_reason:
+            self._reload_wanted = False
+            await self._reload()
+
+    async def _perform(self, instance: Instance, step: Step, watch: StuckWatch | None) -> None:
+        name = instance.enabled.name
+        began = time.monotonic()
+        self._change(lambda: self._life.began(name, step))
+        try:
+            limit_s = self._limit_s(instance, step)
+            if watch is not None:
+                watch.arm(f"{instance.who}, step '{step}'", limit_s)
+            if step is Step.STOP:
+                await self._end_tasks(instance, limit_s)
+            self._interrupted = False
+            self._work = asyncio.ensure_future(perform(self._function(step, instance), limit_s, f"{step} {name}"))
+            await asyncio.wait({self._work})
+            if self._interrupted and self._work.cancelled():
+                self._change(lambda: self._life.abandoned(name, step))
+                return
+            self._work.result()
+        except Exception as error:  # whatever a plugin raises is attributed to it and judged by its policy
+            self._failed(name, step, error)
+        else:
+            self._change(lambda: self._life.succeeded(name, step))
+            self._after(step, instance)
+        finally:
+            self._work = None
+            instance.seconds[step] = time.monotonic() - began
+            if watch is not None:
+                watch.disarm()
+
+    def _function(self, step: Step, instance: Instance) -> Callable[[], object]:
+        if step is Step.LOAD:
+            return lambda: self._assembly.construct(instance)
+        function: Callable[[], object] = getattr(instance.plugin, step.replace("-", "_"))
+        return function
+
+    def _after(self, step: Step, instance: Instance) -> None:
+        if step is Step.VALIDATE:
+            self._reject_hooks(instance.enabled.name)
+        elif step is Step.POST_INIT and instance.plugin is not None and type(instance.plugin).run is not Plugin.run:
+            self._spawn(instance, instance.plugin.run, "run")
+        elif step is Step.STOP and self._life.stopping:
+            instance.context.hooks.detach_all()
+            self.services.withdraw(instance.enabled.name)
+
+    def _reject_hooks(self, name: str) -> None:
+        for problem in self.hooks.problems():
+            if problem.plugin != name:
+                continue
+            owners = [each for each in self._assembly.found if each.manifest and problem.hook in each.manifest.hooks]
+            advice = f"; it belongs to plugin '{owners[0].name}', which is not enabled" if owners else ""
+            self._failed(name, Step.VALIDATE, MtevError(problem.message + advice))
+            return
+
+    def _spawn(self, instance: Instance, function: Callable[[], Awaitable[None]], task_name: str) -> None:
+        name = instance.enabled.name
+
+        async def guarded() -> None:
+            try:
+                await contained(function())
+            except Exception as error:  # as in _perform
+                self._failed(name, Step.RUN, error)
+                self._wake.set()
+
+        task = asyncio.get_running_loop().create_task(guarded(), name=f"{name}/{task_name}")
+        instance.tasks.add(task)
+        task.add_done_callback(instance.tasks.discard)
+
+    async def _end_tasks(self, instance: Instance, limit_s: float) -> None:
+        tasks = set(instance.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, stubborn = await asyncio.wait(tasks, timeout=limit_s)
+            for task in stubborn:
+                _log.error("%s: the task '%s' ignored its cancellation", instance.who, task.get_name())
+
+    async def _reload(self) -> None:
+        provider = self._assembly.provider
+        if provider is None:
+            _log.warning("nothing to reload: the configuration came from no file")
+            return
+        try:
+            self.document = await asyncio.to_thread(provider.reload)
+        except Exception as error:  # a broken file must never end a running service
+            _log.error("reload failed, the configuration in force stays: %s", describe(error))
+            return
+        _log.info("configuration read again")
+        if self._reloaded.call is not None:
+            await contained(self._reloaded.call())
+
+    def _limit_s(self, instance: Instance, step: Step) -> float:
+        limit_s = self.options.limits_s[step]
+        request = instance.enabled.request
+        if request is not None and (own := request.attributes.get(f"{step}-timeout")) is not None:
+            try:
+                limit_s = float(own)
+            except ValueError:
+                limit_s = 0.0
+            if not 0 < limit_s < float("inf"):
+                raise ConfigurationError(f'{step}-timeout="{own}" is not a number of seconds above 0', request.where)
+        if self._stop_by is None:
+            return limit_s
+        remaining_s = self._stop_by - time.monotonic()
+        if step is Step.DRAIN:  # a third of the time is kept for stopping
+            remaining_s -= self.options.shutdown_timeout_s / 3
+        return min(limit_s, max(remaining_s, _LAST_CHANCE_S))
+
+    # Reporting
+
+    def _failed(self, name: str, step: Step, error: BaseException) -> None:
+        instance = self._assembly.instances[name]
+        retriable = bool(getattr(error, "retriable", False))
+        self._change(lambda: self._life.failed(name, step, describe(error), retriable=retriable, now=time.monotonic()))
+        policy = self._assembly.policy(instance)
+        retrying = self._life.states()[name][0] is State.RETRYING
+        if step in (Step.DRAIN, Step.STOP):
+            consequence = "stopping goes on"
+        elif retrying:
+            consequence = self._life.states()[name][1].rpartition("; ")[2]
+        elif policy == "ignore":
+            consequence = 'the service goes on without it (on-error="ignore")'
+        else:
+            consequence = f'the service cannot go on (on-error="{policy}")'
+        expected = isinstance(error, MtevError) and error.__cause__ is None
+        text = f"{instance.who} failed in step '{step}': {describe(error)}"
+        _log.error("%s; %s", text, consequence, exc_info=None if expected else error)
+        code = ExitCode.FAILURE
+        if isinstance(error, ConfigurationError):
+            code = ExitCode.CONFIG
+        elif isinstance(error, MissingRequirement) or (step is Step.LOAD and instance.enabled.found is None):
+            code = ExitCode.UNAVAILABLE
+        severity = "warning" if policy == "ignore" or retrying else "error"
+        self.problems.append(Problem(describe(error), name, instance.enabled.distribution, severity, code))
+
+    def _report(self, message: str, *, severity: str, code: ExitCode = ExitCode.CONFIG) -> None:
+        self.problems.append(Problem(message, "", "", severity, code))
+        _log.log(logging.WARNING if severity == "warning" else logging.ERROR, "%s", message)
+
+    def _hook_failed(self, failure: HookFailure) -> None:
+        if failure.hook == hookspecs.dso_post_init.__name__ and failure.plugin in self._assembly.instances:
+            self._failed(failure.plugin, Step.POST_INIT, failure.error)
+        else:
+            _log.error("%s", failure, exc_info=failure.error)
+
+    def _cannot_plan(self, error: MtevError | OSError) -> None:
+        if isinstance(error, OSError):
+            text = f"{error.filename or self._path}: {error.strerror}"
+            self._report(text, severity="error", code=ExitCode.NO_INPUT)
+            return
+        code = ExitCode.CONFIG
+        if isinstance(error, MissingRequirement):
+            code = ExitCode.UNAVAILABLE
+        elif isinstance(error, LoadError):
+            code = ExitCode.FAILURE
+        self._report(describe(error), severity="error", code=code)
+
+    def _verdict(self) -> ExitCode:
+        errors = [each.code for each in self.problems if each.severity == "error"]
+        if errors:
+            return errors[0]
+        unclean = any(failure.step in (Step.DRAIN, Step.STOP) for failure in self._life.failures)
+        return ExitCode.FAILURE if unclean else ExitCode.OK
+
+    def _tell_stopping(self) -> None:
+        fatal = self._life.fatal
+        reason = self._stop_reason or (f"plugin '{fatal.name}' failed" if fatal else "the check is done")
+        if self._stopping.call is not None:
+            self._stopping.call(reason)
+
+    def _change(self, change: Callable[[], None]) -> None:
+        """Change the state machine, and tell of each plugin whose state is another now."""
+        change()
+        for name, (state, cause) in self._life.states().items():
+            old = self._states.get(name, State.FOUND)
+            if state != old:
+                self._states[name] = state
+                _log.debug("plugin '%s': %s -> %s %s", name, old, state, cause)
+                if self._state_changed.call is not None:
+                    self._state_changed.call(name, old, state, cause)
+
+    def _on_loop(self, act: Callable[[], None]) -> None:
+        loop = self._loop
+        if loop is None:
+            act()
+            return
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is loop:
+            act()
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(act)

@@ -1,0 +1,385 @@
+"""The life cycle of a service's plugins as a pure state machine: no clock, no threads, no awaits.
+
+The shell (`kernel`) asks `next(now)` what to do, does it, and says how it went with `succeeded` or `failed`. One thing
+is done at a time. Going up, a plugin passes the steps LOAD, CONFIGURE, VALIDATE, START and POST_INIT, in four stages
+(LOAD and CONFIGURE are one); going down, DRAIN and STOP. RUN stands for what goes on in between.
+
+Rules:
+
+1. A step is performed only when everything the plugin requires has passed the same stage.
+2. No plugin enters a stage before all others have passed the stage before it; failed ones, and those that wait for a
+   retry or for somebody who does, are not waited for.
+3. Under `fail`, a failure ends the service: what has started is drained and stopped. Failures of LOAD, CONFIGURE and
+   VALIDATE end it only after all other plugins have been configured and validated, so that every fault is reported.
+4. Under `ignore`, the plugin is given up, and what requires it fails too, each under its own policy.
+5. Under `retry`, an error that is marked retriable leads to another attempt after a delay that doubles; any other error
+   is final. Meanwhile the rest goes on without the plugin.
+6. STOP is performed exactly once after every attempt at START, successful or not, in the reverse of the order, and
+   before the next attempt. DRAIN is performed, in reverse order too, for what has started, and before any STOP.
+7. A failure of DRAIN or STOP is recorded and never keeps the others from stopping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from .document import OnError
+
+__all__ = ["Failure", "Finished", "Lifecycle", "Participant", "Perform", "RetryPolicy", "State", "Step", "Wait"]
+
+
+class Step(StrEnum):
+    """What a plugin can be asked to do."""
+
+    LOAD = "load"
+    CONFIGURE = "configure"
+    VALIDATE = "validate"
+    START = "start"
+    POST_INIT = "post-init"
+    RUN = "run"
+    DRAIN = "drain"
+    STOP = "stop"
+
+
+class State(StrEnum):
+    """What a plugin is; the words that every listing uses."""
+
+    FOUND = "found"
+    REFUSED = "refused"
+    DISABLED = "disabled"
+    LOADED = "loaded"
+    CONFIGURED = "configured"
+    STARTED = "started"
+    RUNNING = "running"
+    DEGRADED = "degraded"
+    RETRYING = "retrying"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A plugin as the state machine sees it.
+
+    Args:
+        name: its instance name.
+        requires: instance names of what it requires.
+        on_error: its failure policy.
+    """
+
+    name: str
+    requires: frozenset[str] = frozenset()
+    on_error: OnError = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to wait before trying again: `first_s`, doubled each time, never above `longest_s`.
+
+    A plugin that has run for `forgiven_after_s` since its last failure begins with `first_s` again.
+    """
+
+    first_s: float = 1.0
+    longest_s: float = 60.0
+    forgiven_after_s: float = 300.0
+
+    def delay_s(self, failures: int) -> float:
+        """The delay after that many failures in a row, in seconds."""
+        return min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A step that failed. `fatal` when it ended, or would by itself have ended, the service."""
+
+    name: str
+    step: Step
+    cause: str
+    fatal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """Do this step of this plugin, then call `succeeded` or `failed`."""
+
+    name: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until something happens, or until the clock shows `until`."""
+
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All is done; nothing that was started is still unstopped."""
+
+
+class _Mode(Enum):
+    RISING = 1
+    DRAINING = 2
+    STOPPING = 3
+
+
+_UP = (Step.LOAD, Step.CONFIGURE, Step.VALIDATE, Step.START, Step.POST_INIT)
+_STAGE = (0, 0, 1, 2, 3)
+_START = _UP.index(Step.START)
+_AFTER = {
+    Step.LOAD: State.LOADED,
+    Step.CONFIGURE: State.CONFIGURED,
+    Step.VALIDATE: State.CONFIGURED,
+    Step.START: State.STARTED,
+    Step.POST_INIT: State.RUNNING,
+}
+
+
+@dataclass(slots=True)
+class _Life:
+    participant: Participant
+    passed: int = 0
+    state: State = State.FOUND
+    cause: str = ""
+    unstopped: bool = False
+    drained: bool = False
+    given_up: bool = False
+    failures: int = 0
+    failed_at: float = 0.0
+    resume_at: float | None = None
+
+
+class Lifecycle:
+    """See the module's own text for the rules. Not thread-safe: one owner calls it.
+
+    Args:
+        order: the participants, each after those that it requires.
+        retry: delays under `on-error="retry"`.
+        last: the last step on the way up; VALIDATE for a check that starts nothing.
+    """
+
+    def __init__(
+        self, order: Sequence[Participant], *, retry: RetryPolicy | None = None, last: Step = Step.POST_INIT
+    ) -> None:
+        self._lives = {each.name: _Life(each) for each in order}
+        self._retry = retry or RetryPolicy()
+        self._top = _UP.index(last) + 1
+        self._mode = _Mode.RISING
+        self._stopping = False
+        self._failures: list[Failure] = []
+
+    @property
+    def failures(self) -> Sequence[Failure]:
+        """Every failure so far, in the order of their happening; consequences of others left out."""
+        return self._failures
+
+    @property
+    def fatal(self) -> Failure | None:
+        """The failure that ended the service, if one did."""
+        return next((failure for failure in self._failures if failure.fatal), None)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the service is on its way down."""
+        return self._stopping or self._mode is not _Mode.RISING
+
+    def states(self) -> Mapping[str, tuple[State, str]]:
+        """Each plugin's state with its cause."""
+        return {name: (life.state, life.cause) for name, life in self._lives.items()}
+
+    def next(self, now: float) -> Perform | Wait | Finished:
+        """What to do now.
+
+        Args:
+            now: a monotonic clock, in seconds.
+        """
+        for life in reversed(self._lives.values()):
+            if life.unstopped and (life.given_up or life.resume_at is not None) and self._mode is _Mode.RISING:
+                return Perform(life.participant.name, Step.STOP)
+        if self._mode is _Mode.RISING:
+            step = self._rise(now)
+            if step is not None:
+                return step
+            if not self._over():
+                return Wait(self._soonest())
+            self._mode = _Mode.DRAINING
+        if self._mode is _Mode.DRAINING:
+            for life in reversed(self._lives.values()):
+                if life.unstopped and not life.drained and life.passed > _START and not life.given_up:
+                    return Perform(life.participant.name, Step.DRAIN)
+            self._mode = _Mode.STOPPING
+        for life in reversed(self._lives.values()):
+            if life.unstopped:
+                return Perform(life.participant.name, Step.STOP)
+        return Finished()
+
+    def began(self, name: str, step: Step) -> None:
+        """A step is about to be performed."""
+        life = self._lives[name]
+        if step is Step.START:
+            life.unstopped = True
+            life.drained = False
+        elif step is Step.DRAIN:
+            life.state = State.DRAINING
+
+    def succeeded(self, name: str, step: Step) -> None:
+        """A step went well."""
+        life = self._lives[name]
+        if step is Step.DRAIN:
+            life.drained = True
+        elif step is Step.STOP:
+            life.unstopped = False
+            life.passed = min(life.passed, _START)
+            if not life.given_up and life.resume_at is None:
+                life.state, life.cause = State.STOPPED, ""
+        elif not life.given_up and life.resume_at is None:
+            life.passed = _UP.index(step) + 1
+            life.state, life.cause = _AFTER[step], ""
+            if step is Step.POST_INIT:
+                self._note_requirements(life)
+                self._restore_dependents()
+
+    def abandoned(self, name: str, step: Step) -> None:
+        """A step was cut short because the service is to stop: neither a success nor a failure."""
+        if step in (Step.DRAIN, Step.STOP):
+            self.succeeded(name, step)
+
+    def failed(self, name: str, step: Step, cause: str, *, retriable: bool = False, now: float = 0.0) -> None:
+        """A step failed.
+
+        Args:
+            name: whose.
+            step: which; RUN for what failed while the plugin was running.
+            cause: why, in words.
+            retriable: whether trying again may help.
+            now: a monotonic clock, in seconds.
+        """
+        life = self._lives[name]
+        if step in (Step.DRAIN, Step.STOP):
+            self._failures.append(Failure(name, step, cause, fatal=False))
+            self.succeeded(name, step)
+            life.state, life.cause = State.FAILED, f"{step}: {cause}"
+            return
+        if life.given_up or life.resume_at is not None:
+            return
+        policy = life.participant.on_error
+        if policy == "retry" and retriable and not self.stopping and self._top == len(_UP):
+            if now - life.failed_at > self._retry.forgiven_after_s:
+                life.failures = 0
+            life.failures += 1
+            life.failed_at = now
+            delay_s = self._retry.delay_s(life.failures)
+            life.resume_at = now + delay_s
+            life.state, life.cause = State.RETRYING, f"{step}: {cause}; next attempt in {delay_s:g} s"
+            self._failures.append(Failure(name, step, cause, fatal=False))
+            if step in (Step.POST_INIT, Step.RUN):
+                self._degrade_dependents(name)
+            return
+        fatal = policy != "ignore"
+        self._failures.append(Failure(name, step, cause, fatal))
+        self._give_up(life, f"{step}: {cause}")
+        if fatal:
+            self._end(at_once=step not in _UP[:_START])
+        elif step in (Step.POST_INIT, Step.RUN):
+            self._degrade_dependents(name)
+
+    def degraded(self, name: str, cause: str) -> None:
+        """A running plugin works, but not as it should."""
+        life = self._lives[name]
+        if life.state in (State.RUNNING, State.DEGRADED):
+            life.state, life.cause = State.DEGRADED, cause
+
+    def healthy(self, name: str) -> None:
+        """A degraded plugin works as it should again."""
+        life = self._lives[name]
+        if life.state is State.DEGRADED:
+            life.state, life.cause = State.RUNNING, ""
+
+    def stop(self) -> None:
+        """The service is to stop; harmless to repeat."""
+        self._end(at_once=True)
+
+    def _rise(self, now: float) -> Perform | None:
+        if self._stopping:
+            return None
+        for life in self._lives.values():
+            if life.resume_at is not None and life.resume_at <= now and not life.unstopped:
+                life.resume_at = None
+        blocked = self._blocked()
+        active = [
+            life
+            for life in self._lives.values()
+            if life.passed < self._top and not life.given_up and life.participant.name not in blocked
+        ]
+        if not active:
+            return None
+        stage = min(_STAGE[life.passed] for life in active)
+        if self.fatal and stage >= _STAGE[_START]:
+            return None
+        for life in active:
+            if _STAGE[life.passed] == stage and self._requirements_passed(life, stage):
+                return Perform(life.participant.name, _UP[life.passed])
+        return None
+
+    def _requirements_passed(self, life: _Life, stage: int) -> bool:
+        required = (self._lives[name] for name in life.participant.requires)
+        return all(
+            other.given_up or other.passed == len(_UP) or _STAGE[other.passed] > stage for other in required
+        )
+
+    def _blocked(self) -> set[str]:
+        # Participants stand after what they require, so one pass reaches everything that waits for somebody waiting.
+        blocked: set[str] = set()
+        for name, life in self._lives.items():
+            if life.resume_at is not None or blocked & life.participant.requires:
+                blocked.add(name)
+        return blocked
+
+    def _over(self) -> bool:
+        if self._stopping or self.fatal is not None:
+            return True
+        return self._top < len(_UP) and not self._blocked()
+
+    def _soonest(self) -> float | None:
+        return min((life.resume_at for life in self._lives.values() if life.resume_at is not None), default=None)
+
+    def _end(self, *, at_once: bool) -> None:
+        if at_once:
+            self._stopping = True
+
+    def _give_up(self, life: _Life, cause: str) -> None:
+        life.given_up = True
+        life.resume_at = None
+        life.state, life.cause = State.FAILED, cause
+        for other in self._dependents(life.participant.name):
+            if not other.given_up and other.passed <= _START and not other.unstopped:
+                reason = f"it requires plugin '{life.participant.name}', which failed"
+                self._give_up(other, reason)
+                if other.participant.on_error != "ignore" and self.fatal is None:
+                    self._failures.append(Failure(other.participant.name, _UP[other.passed], reason, fatal=True))
+                    self._end(at_once=other.passed >= _START)
+
+    def _dependents(self, name: str) -> list[_Life]:
+        return [life for life in self._lives.values() if name in life.participant.requires]
+
+    def _degrade_dependents(self, name: str) -> None:
+        for life in self._dependents(name):
+            if life.state is State.RUNNING:
+                life.state, life.cause = State.DEGRADED, f"it requires plugin '{name}', which failed"
+                self._degrade_dependents(life.participant.name)
+
+    def _note_requirements(self, life: _Life) -> None:
+        for name in sorted(life.participant.requires):
+            if self._lives[name].given_up:
+                life.state, life.cause = State.DEGRADED, f"it requires plugin '{name}', which failed"
+
+    def _restore_dependents(self) -> None:
+        for life in self._lives.values():
+            if life.state is State.DEGRADED and life.cause.startswith("it requires plugin "):
+                required = (self._lives[name].state for name in life.participant.requires)
+                if all(state is State.RUNNING for state in required):
+                    life.state, life.cause = State.RUNNING, ""
