@@ -13,34 +13,20 @@ if TYPE_CHECKING:
     from ._compile import ABORT, CONTINUE, DONE, HookResult
     from .discovery import Found, discover
     from .document import ConfigurationProvider, Document, ModuleRequest, OnError, Stanza
-    from .errors import (
-        ConfigurationError,
-        HookError,
-        LoadError,
-        ManifestError,
-        MissingRequirement,
-        MtevError,
-        RequirementCycle,
-        ResolutionError,
-        RetriableError,
-        ServiceError,
-        StepTimeout,
-    )
+    from .errors import *
     from .exitcodes import ExitCode
-    from .hooks import Attachment, HookRegistry, HookSite, hookimpl, hookspec
+    from .hooks import HookSite, hookimpl, hookspec
     from .kernel import Kernel
     from .loader import Loader
     from .manifest import API_VERSION, Manifest
     from .plugin import Context, Factory, Plugin
     from .records import InlinePlugin, Options, PluginListing, PluginRecord, Problem
-    from .services import ServiceRegistry
 
 __all__ = [
     "ABORT",
     "API_VERSION",
     "CONTINUE",
     "DONE",
-    "Attachment",
     "ConfigurationError",
     "ConfigurationProvider",
     "Context",
@@ -49,7 +35,6 @@ __all__ = [
     "Factory",
     "Found",
     "HookError",
-    "HookRegistry",
     "HookResult",
     "HookSite",
     "InlinePlugin",
@@ -71,7 +56,6 @@ __all__ = [
     "ResolutionError",
     "RetriableError",
     "ServiceError",
-    "ServiceRegistry",
     "Stanza",
     "StepTimeout",
     "discover",
@@ -80,8 +64,8 @@ __all__ = [
 ]
 
 _MODULES = (  # roughly from cheap to dear
-    *("errors", "exitcodes", "manifest", "document", "discovery", "plugin"),
-    *("services", "_compile", "hooks", "loader", "records", "kernel"),
+    *("errors", "exitcodes", "manifest", "document", "discovery", "plugin", "_compile", "hooks"),
+    *("loader", "records", "kernel"),
 )
 
 

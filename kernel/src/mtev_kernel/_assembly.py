@@ -19,8 +19,8 @@ from .lifecycle import Participant, State
 from .loader import Loader, load_factory
 from .manifest import Manifest
 from .plugin import Context, Factory, Plugin, PluginControl
-from .records import InlinePlugin, PluginRecord
-from .resolve import Member, resolve
+from .records import InlinePlugin, Options, PluginRecord
+from .resolve import resolve
 from .services import PluginServices, ServiceRegistry
 
 __all__ = ["CONFIGURATION", "Assembly", "Instance"]
@@ -51,18 +51,15 @@ class Assembly:
     Args:
         found: offers to choose from; None for whatever is installed.
         inline: plugins to add to them; they hide installed ones of the same id.
-        safe_mode: refuse third-party offers.
-        strict: every policy is `fail`.
+        options: of these, `safe_mode` refuses third-party offers, and `strict` makes every policy `fail`.
         hooks, services, control: what each plugin's `Context` is made of.
     """
 
     def __init__(
         self,
-        *,
         found: Sequence[Found] | None,
         inline: Sequence[InlinePlugin],
-        safe_mode: bool,
-        strict: bool,
+        options: Options,
         hooks: HookRegistry,
         services: ServiceRegistry,
         control: PluginControl,
@@ -75,7 +72,7 @@ class Assembly:
                 for name, each in self._inline.items()
             ),
         ]
-        if safe_mode:
+        if options.safe_mode:
             refusal = "it is third-party, and --safe-mode leaves those out"
             self.found = [
                 replace(each, error=refusal)
@@ -83,7 +80,7 @@ class Assembly:
                 else each
                 for each in self.found
             ]
-        self._strict = strict
+        self._strict = options.strict
         self._hooks = hooks
         self._services = services
         self._control = control
@@ -134,13 +131,7 @@ class Assembly:
                 existing.enabled = enabled
             else:
                 self.instances[enabled.name] = self._instance(enabled)
-        resolution = resolve(
-            [
-                Member(each.name, each.distribution, each.manifest.names, each.manifest.requires, each.manifest.after)
-                for each in selection.enabled
-            ],
-            self._advise,
-        )
+        resolution = resolve(selection.enabled, self._advise)
         order = [
             Participant(name, resolution.requirements[name], self.policy(self.instances[name]))
             for name in resolution.order
@@ -170,20 +161,17 @@ class Assembly:
 
     def records(self, states: Mapping[str, tuple[State, str]]) -> list[PluginRecord]:
         """Every plugin found, enabled or not, by name."""
-        records = []
-        enabled_ids = set()
-        for name, instance in list(self.instances.items()):
-            enabled = instance.enabled
-            enabled_ids.add(enabled.manifest.id)
-            state, cause = states.get(name, (State.FOUND, ""))
-            records.append(
-                _record(name, enabled.found, enabled.manifest, state, cause, enabled.where, instance.seconds)
-            )
+        enabled = {name: instance.enabled for name, instance in list(self.instances.items())}
+        ids = {each.manifest.id for each in enabled.values()}
+        records = [
+            _record(each, *states.get(name, (State.FOUND, "")), self.instances[name].seconds)
+            for name, each in enabled.items()
+        ]
         for each in self.found:
-            if each.name not in enabled_ids:
+            if each.name not in ids:
                 manifest = each.manifest or Manifest(id=each.name, summary="", api=(0, 0), status="")
                 state, cause = (State.REFUSED, each.error) if each.error else (State.DISABLED, "nothing asks for it")
-                records.append(_record(each.name, each, manifest, state, cause, "", {}))
+                records.append(_record(Enabled(each.name, manifest, each, "", "fail"), state, cause, {}))
         return sorted(records, key=lambda record: record.name)
 
     def _instance(self, enabled: Enabled) -> Instance:
@@ -218,17 +206,10 @@ class Assembly:
         return hint("plugin", name)
 
 
-def _record(
-    name: str,
-    found: Found | None,
-    manifest: Manifest,
-    state: str,
-    cause: str,
-    where: str,
-    seconds: Mapping[str, float],
-) -> PluginRecord:
+def _record(enabled: Enabled, state: State, cause: str, seconds: Mapping[str, float]) -> PluginRecord:
+    found, manifest = enabled.found, enabled.manifest
     return PluginRecord(
-        name=name,
+        name=enabled.name,
         plugin=manifest.id,
         version=found.version if found else "",
         distribution=found.distribution if found else "",
@@ -237,6 +218,6 @@ def _record(
         state=str(state),
         api=".".join(map(str, manifest.api)),
         cause=cause,
-        where=where,
+        where=enabled.where,
         seconds=dict(seconds),
     )

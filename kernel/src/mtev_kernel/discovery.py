@@ -113,15 +113,14 @@ def _distributions(path: Sequence[str] | None) -> Iterator[importlib.metadata.Di
         text = distribution.read_text("entry_points.txt") or ""
         if MANIFESTS not in text and FACTORIES not in text:
             continue
-        name = _normal(_name(distribution))
+        name = _normal(_metadata(distribution, "Name"))
         if name not in seen:
             seen.add(name)
             yield distribution
 
 
 def _offers(distribution: importlib.metadata.Distribution) -> Iterator[Found]:
-    label = _name(distribution)
-    version = _version(distribution)
+    label, version = _metadata(distribution, "Name"), _metadata(distribution, "Version")
     first_party = _normal(label) in {*catalog()["plugins"].values(), "mtev-kernel"}
     origin = "first-party" if first_party else "third-party"
     location = str(distribution.locate_file(""))
@@ -191,18 +190,11 @@ def _doubled(found: Found, owners: Sequence[str]) -> str:
     return f"the plugin id '{found.name}' is offered more than once ({others}): uninstall all but one"
 
 
-def _name(distribution: importlib.metadata.Distribution) -> str:
+def _metadata(distribution: importlib.metadata.Distribution, field: str) -> str:
     try:
-        return distribution.metadata["Name"] or "(unnamed)"
+        return str(distribution.metadata[field] or "unknown")
     except Exception:  # metadata that the standard library cannot parse; the rest must still be listed
-        return "(unnamed)"
-
-
-def _version(distribution: importlib.metadata.Distribution) -> str:
-    try:
-        return distribution.version or ""
-    except Exception:  # as in _name
-        return ""
+        return "unknown"
 
 
 def _normal(name: str) -> str:

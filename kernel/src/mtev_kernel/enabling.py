@@ -96,9 +96,7 @@ def unclaimed_stanza(stanza: Stanza, found: Iterable[Found]) -> str:
     """Report a stanza that no usable plugin owns: a refused owner, a distribution to install, or nothing known."""
     for each in found:
         if each.manifest and stanza.name in each.manifest.stanzas:
-            return (
-                f"<{stanza.name}> belongs to plugin '{each.name}' ({each.label}), which cannot be used: {each.error}"
-            )
+            return f"<{stanza.name}> belongs to plugin '{each.name}' ({each.label}), which cannot be used: {each.error}"
     advice = hint("stanza", stanza.name)
     return f"no installed plugin owns <{stanza.name}>" + (f": {advice}" if advice else "; it has no effect here")
 
@@ -131,8 +129,8 @@ def _add_requested(chosen: dict[str, Enabled], found: Sequence[Found], requests:
             name = request.name
         if (other := chosen.get(name)) and other.request is not None:
             problem = ConfigurationError(
-                f"<{request.kind} name=\"{request.name}\"> stands more than once (also at {other.where}); "
-                f"write name=\"another:{request.symbol}\" for a second instance",
+                f'<{request.kind} name="{request.name}"> stands more than once (also at {other.where}); '
+                f'write name="another:{request.symbol}" for a second instance',
                 request.where,
             )
             name = f"{name} at {request.where}"
@@ -140,8 +138,12 @@ def _add_requested(chosen: dict[str, Enabled], found: Sequence[Found], requests:
 
 
 def _image(request: ModuleRequest, found: Sequence[Found]) -> Found:
-    offers = [each for each in found if each.manifest and request.image in (each.name, *each.manifest.images)]
-    fitting = [each for each in offers if each.manifest and request.symbol in (each.name, each.manifest.symbol)]
+    offers = [
+        each
+        for each in found
+        if request.image == each.name or (each.manifest and request.image in each.manifest.images)
+    ]
+    fitting = [each for each in offers if not each.manifest or request.symbol in (each.name, each.manifest.symbol)]
     usable = [each for each in fitting if each.usable]
     if len(usable) == 1:
         return usable[0]
@@ -155,13 +157,8 @@ def _image(request: ModuleRequest, found: Sequence[Found]) -> Found:
         symbols = ", ".join(sorted(each.manifest.symbol for each in offers if each.manifest))
         raise ConfigurationError(
             f"{tag}: the image '{request.image}' ({offers[0].label}) has no '{request.symbol}'; it has {symbols}. "
-            f"The part of the name after the colon says which: name=\"{request.name}:{symbols.split(', ')[0]}\"",
+            f'The part of the name after the colon says which: name="{request.name}:{symbols.split(", ")[0]}"',
             request.where,
-        )
-    broken = [each for each in found if each.manifest is None and each.name == request.image]
-    if broken:
-        raise LoadError(
-            f"{request.where}: {tag}: plugin '{broken[0].name}' ({broken[0].label}) cannot be used: {broken[0].error}"
         )
     raise _unknown_image(tag, request, found)
 

@@ -18,6 +18,8 @@ to do. Which plugin and which distribution it concerns is added by whoever attri
 
 from __future__ import annotations
 
+from .exitcodes import ExitCode
+
 __all__ = [
     "ConfigurationError",
     "HookError",
@@ -43,6 +45,8 @@ class MtevError(Exception):
     """
 
     retriable: bool = False
+    exit_code: ExitCode = ExitCode.FAILURE
+    """What the process ends with when this error ends the service."""
 
 
 class ManifestError(MtevError):
@@ -57,6 +61,8 @@ class ConfigurationError(MtevError):
         where: `file:line` of the element concerned, or `""` when there is no such place.
     """
 
+    exit_code = ExitCode.CONFIG
+
     def __init__(self, message: str, where: str = "") -> None:
         super().__init__(f"{where}: {message}" if where else message)
         self.where = where
@@ -68,6 +74,8 @@ class ResolutionError(MtevError):
 
 class MissingRequirement(ResolutionError):
     """A plugin requires a name that no usable plugin carries or provides."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class RequirementCycle(ResolutionError):

@@ -20,7 +20,6 @@ Rules:
 
 from __future__ import annotations
 
-import heapq
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +36,6 @@ __all__ = [
     "Attachment",
     "HookDescription",
     "HookFailure",
-    "HookProblem",
     "HookRegistry",
     "HookSite",
     "PluginHooks",
@@ -140,7 +138,7 @@ class HookSite(Generic[P, R]):
 
 @dataclass(frozen=True, slots=True)
 class HookFailure:
-    """An implementation raised, or returned what its specification does not allow."""
+    """An implementation raised, returned what its specification does not allow, or cannot be attached at all."""
 
     hook: str
     plugin: str
@@ -149,16 +147,6 @@ class HookFailure:
 
     def __str__(self) -> str:
         return f"hook '{self.hook}': the implementation of {attribution(self.plugin, self.distribution)} failed"
-
-
-@dataclass(frozen=True, slots=True)
-class HookProblem:
-    """An implementation that cannot be called, whose plugin is therefore at fault."""
-
-    plugin: str
-    distribution: str
-    hook: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +202,7 @@ class HookRegistry:
         self._manager = pluggy.PluginManager(_PROJECT)
         self._points: dict[str, _Point] = {}
         self._waiting: list[Implementation] = []
-        self._rejected: list[HookProblem] = []
+        self._rejected: list[HookFailure] = []
 
     def declare(self, owner: str, distribution: str, namespace: object) -> None:
         """Declare every marked specification of a module or class.
@@ -250,38 +238,25 @@ class HookRegistry:
                 try:
                     self._add(implementation)
                 except HookError as error:
-                    self._rejected.append(
-                        HookProblem(
-                            implementation.plugin, implementation.distribution, implementation.hook, str(error)
-                        )
-                    )
+                    self._rejected.append(_failure(implementation, error))
 
     def attach(self, plugin: str, distribution: str, target: object) -> Attachment:
-        """Attach every method of an object that is marked with `hookimpl`: all of them, or none.
+        """Attach a function marked with `hookimpl`, or every marked method of an object: all of them, or none.
 
         Raises:
-            HookError: one does not fit its specification.
+            HookError: one does not fit its specification, or nothing is marked at all where `target` is a function.
         """
+        if inspect.isroutine(target):
+            if not hasattr(target, "mtev_impl"):
+                raise HookError(f"{attribution(plugin, distribution)}: {target!r} is not marked with @hookimpl")
+            return self._attach([_implementation(plugin, distribution, target.__name__, target)])
         members = []
         for name in dir(type(target)):
-            static = inspect.getattr_static(type(target), name)
-            if isinstance(static, property):
-                continue
-            function = getattr(target, name, None)
-            if callable(function) and hasattr(function, "mtev_impl"):
-                members.append(_implementation(plugin, distribution, name, function))
+            if not isinstance(inspect.getattr_static(type(target), name), property):
+                function = getattr(target, name, None)
+                if callable(function) and hasattr(function, "mtev_impl"):
+                    members.append(_implementation(plugin, distribution, name, function))
         return self._attach(members)
-
-    def attach_function(self, plugin: str, distribution: str, function: Callable[..., object]) -> Attachment:
-        """Attach one function marked with `hookimpl`.
-
-        Raises:
-            HookError: it is not marked, or does not fit its specification.
-        """
-        if not hasattr(function, "mtev_impl"):
-            raise HookError(f"{attribution(plugin, distribution)}: {function!r} is not marked with @hookimpl")
-        name = getattr(function, "__name__", "")
-        return self._attach([_implementation(plugin, distribution, name, function)])
 
     def site(self, specification: Callable[P, R]) -> HookSite[P, R]:
         """The call site of a declared hook, typed as its specification. The same object for every caller.
@@ -296,7 +271,7 @@ class HookRegistry:
             raise HookError(f"hook '{name}' is not declared; declare its specification before asking for a site")
         return cast("HookSite[P, R]", point.site)
 
-    def problems(self) -> list[HookProblem]:
+    def problems(self) -> list[HookFailure]:
         """Implementations that did not fit when their specification came, or whose hook nobody declared."""
         with self._lock:
             found = list(self._rejected)
@@ -307,7 +282,7 @@ class HookRegistry:
                 message = f"no enabled plugin declares a hook '{waiting.hook}'" + (
                     f"; did you mean '{near[0]}'?" if near else ""
                 )
-                found.append(HookProblem(waiting.plugin, waiting.distribution, waiting.hook, message))
+                found.append(_failure(waiting, HookError(message)))
             return found
 
     def describe(self) -> list[HookDescription]:
@@ -365,9 +340,7 @@ class HookRegistry:
             self._manager.register(holder, name=new.key)
         except (pluggy.PluginValidationError, ValueError) as error:
             raise HookError(f"{attribution(new.plugin, new.distribution)}: hook '{new.hook}': {error}") from error
-        new.arguments = next(
-            impl.argnames for impl in self._caller(new.hook).get_hookimpls() if impl.plugin is holder
-        )
+        new.arguments = next(impl.argnames for impl in self._caller(new.hook).get_hookimpls() if impl.plugin is holder)
         point.implementations.append(new)
         try:
             self._rebuild(point)
@@ -393,13 +366,11 @@ class HookRegistry:
 
     def _rebuild(self, point: _Point) -> None:
         ordered = _in_order(point.implementations)
-        point.site.call = compile_call(
-            point.function, point.options, ordered, failed=self._failed, timed=self._timed
-        )
+        point.site.call = compile_call(point.function, point.options, ordered, failed=self._failed, timed=self._timed)
 
     def _failed(self, implementation: Implementation, error: Exception | SystemExit) -> None:
         implementation.failures += 1
-        self._report(HookFailure(implementation.hook, implementation.plugin, implementation.distribution, error))
+        self._report(_failure(implementation, error))
         if self._strict:
             raise error
 
@@ -418,12 +389,10 @@ class PluginHooks:
         self._registry.declare(self._plugin, self._distribution, namespace)
 
     def attach(self, target: object) -> Attachment:
-        """Attach the marked methods of an object; see `HookRegistry.attach`."""
-        return self._kept(self._registry.attach(self._plugin, self._distribution, target))
-
-    def attach_function(self, function: Callable[..., object]) -> Attachment:
-        """Attach one marked function; see `HookRegistry.attach_function`."""
-        return self._kept(self._registry.attach_function(self._plugin, self._distribution, function))
+        """Attach a marked function, or the marked methods of an object; see `HookRegistry.attach`."""
+        attachment = self._registry.attach(self._plugin, self._distribution, target)
+        self._attachments.append(attachment)
+        return attachment
 
     def site(self, specification: Callable[P, R]) -> HookSite[P, R]:
         """The call site of a declared hook; see `HookRegistry.site`."""
@@ -438,14 +407,12 @@ class PluginHooks:
         while self._attachments:
             self._attachments.pop().detach()
 
-    def _kept(self, attachment: Attachment) -> Attachment:
-        self._attachments.append(attachment)
-        return attachment
+
+def _failure(implementation: Implementation, error: Exception | SystemExit) -> HookFailure:
+    return HookFailure(implementation.hook, implementation.plugin, implementation.distribution, error)
 
 
-def _implementation(
-    plugin: str, distribution: str, name: str, function: Callable[..., object]
-) -> Implementation:
+def _implementation(plugin: str, distribution: str, name: str, function: Callable[..., object]) -> Implementation:
     options = function.mtev_impl  # type: ignore[attr-defined]  # set by pluggy's marker
     before, after = getattr(function, "__mtev_order__", ((), ()))
     return Implementation(
@@ -463,26 +430,19 @@ def _implementation(
 
 def _in_order(registered: Sequence[Implementation]) -> list[Implementation]:
     """Calling order: last registered first, bent as little as `before` and `after` demand."""
-    latest_first = list(reversed(registered))
-    followers: list[list[int]] = [[] for _ in latest_first]
-    waits_for = [0] * len(latest_first)
-    for index, one in enumerate(latest_first):
-        for other_index, other in enumerate(latest_first):
-            if index != other_index and (other.plugin in one.before or one.plugin in other.after):
-                followers[index].append(other_index)
-                waits_for[other_index] += 1
-    ready = [index for index, count in enumerate(waits_for) if count == 0]
+    waiting = list(reversed(registered))
     ordered: list[Implementation] = []
-    while ready:
-        index = heapq.heappop(ready)
-        ordered.append(latest_first[index])
-        for follower in followers[index]:
-            waits_for[follower] -= 1
-            if waits_for[follower] == 0:
-                heapq.heappush(ready, follower)
-    if len(ordered) < len(latest_first):
-        stuck = sorted({latest_first[index].plugin for index, count in enumerate(waits_for) if count})
-        raise HookError(
-            f"hook '{latest_first[0].hook}': 'before' and 'after' of plugins {', '.join(stuck)} contradict each other"
-        )
+    while waiting:
+        for one in waiting:
+            if not any(_precedes(other, one) for other in waiting if other is not one):
+                break
+        else:
+            plugins = ", ".join(sorted({each.plugin for each in waiting}))
+            raise HookError(f"hook '{one.hook}': 'before' and 'after' of plugins {plugins} contradict each other")
+        waiting.remove(one)
+        ordered.append(one)
     return ordered
+
+
+def _precedes(one: Implementation, other: Implementation) -> bool:
+    return other.plugin in one.before or one.plugin in other.after

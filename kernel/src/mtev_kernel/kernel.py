@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from . import hookspecs
 from ._assembly import Assembly, Instance
 from ._compile import ABORT
-from ._steps import StuckWatch, contained, perform
+from ._steps import StepWatch, contained, perform
 from .discovery import Found, hint
 from .document import Document
 from .enabling import unclaimed_stanza
-from .errors import ConfigurationError, LoadError, MissingRequirement, MtevError, describe
+from .errors import ConfigurationError, MtevError, describe
 from .exitcodes import ExitCode
 from .hooks import HookFailure, HookRegistry
 from .lifecycle import Finished, Lifecycle, Perform, State, Step, Wait
@@ -41,8 +41,8 @@ class Kernel:
         found: offers to choose from; by default, whatever is installed.
         inline: plugins to add to them.
         options: how to run.
-        on_stuck: called on a thread of its own with the culprit in words when a step blocks the loop beyond its limit;
-            None leaves such a step alone. A command line ends the process here: nothing gentler would work.
+        watch: told when each step begins and ends, so that it can notice one that blocks the loop beyond its limit.
+            The command line's ends the process then: nothing gentler would work.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Kernel:
         found: Sequence[Found] | None = None,
         inline: Sequence[InlinePlugin] = (),
         options: Options | None = None,
-        on_stuck: Callable[[str], None] | None = None,
+        watch: StepWatch | None = None,
     ) -> None:
         self.options = options or Options()
         self.services = ServiceRegistry()
@@ -62,16 +62,8 @@ class Kernel:
         self.problems: list[Problem] = []
         """Everything found wrong so far."""
         self._path = path
-        self._on_stuck = on_stuck
-        self._assembly = Assembly(
-            found=found,
-            inline=inline,
-            safe_mode=self.options.safe_mode,
-            strict=self.options.strict,
-            hooks=self.hooks,
-            services=self.services,
-            control=self,
-        )
+        self._watch = watch
+        self._assembly = Assembly(found, inline, self.options, self.hooks, self.services, self)
         self._life = Lifecycle([])
         self._states: dict[str, str] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,7 +80,7 @@ class Kernel:
         self._reloaded = self.hooks.site(hookspecs.mtev_reload)
         self._state_changed = self.hooks.site(hookspecs.mtev_plugin_state)
 
-    async def run(self, ready: Callable[[], None] | None = None) -> ExitCode:
+    async def run(self, ready: Callable[[], None] = lambda: None) -> ExitCode:
         """Boot, serve until asked to stop, drain and stop. Once per kernel.
 
         Args:
@@ -97,14 +89,8 @@ class Kernel:
         Returns:
             How it ended. What went wrong is in the log, and in `problems`.
         """
-        if not await self._plan(Step.POST_INIT):
-            return self._verdict()
-        watch = StuckWatch(self._on_stuck) if self._on_stuck is not None else None
-        try:
-            await self._live(watch, ready)
-        finally:
-            if watch is not None:
-                watch.close()
+        if await self._plan(Step.POST_INIT):
+            await self._live(ready)
         return self._verdict()
 
     async def check(self) -> list[Problem]:
@@ -114,7 +100,7 @@ class Kernel:
             Everything that is wrong.
         """
         if await self._plan(Step.VALIDATE):
-            await self._live(None, None)
+            await self._live()
         return self.problems
 
     def request_stop(self, reason: str) -> None:
@@ -174,7 +160,7 @@ class Kernel:
             self._failed(name, Step.LOAD, problem)
         return True
 
-    async def _live(self, watch: StuckWatch | None, ready: Callable[[], None] | None) -> None:
+    async def _live(self, ready: Callable[[], None] = lambda: None) -> None:
         risen = told = False
         while True:
             if self._stop_reason:
@@ -186,7 +172,7 @@ class Kernel:
                 self._tell_stopping()
             match action:
                 case Perform():
-                    await self._perform(self._assembly.instances[action.name], action.step, watch)
+                    await self._perform(self._assembly.instances[action.name], action.step)
                 case Wait(until=until):
                     if not risen:
                         risen = True
@@ -196,12 +182,12 @@ class Kernel:
                 case Finished():
                     return
 
-    async def _all_up(self, ready: Callable[[], None] | None) -> None:
+    async def _all_up(self, ready: Callable[[], None]) -> None:
         call = self._post_init.call
         if call is not None and await contained(call()) is ABORT:
             self._report("the hook 'dso_post_init' was aborted", severity="error")
             self._stop_reason = self._stop_reason or "dso_post_init was aborted"
-        if ready is not None and not self._stop_reason and not self._life.stopping:
+        if not self._stop_reason and not self._life.stopping:
             ready()
 
     async def _wait(self, until: float | None) -> None:
@@ -215,21 +201,20 @@ class Kernel:
             self._reload_wanted = False
             await self._reload()
 
-    async def _perform(self, instance: Instance, step: Step, watch: StuckWatch | None) -> None:
+    async def _perform(self, instance: Instance, step: Step) -> None:
         name = instance.enabled.name
         began = time.monotonic()
         self._change(lambda: self._life.began(name, step))
         try:
             limit_s = self._limit_s(instance, step)
-            if watch is not None:
-                watch.arm(f"{instance.who}, step '{step}'", limit_s)
+            if self._watch is not None:
+                self._watch.arm(f"{instance.who}, step '{step}'", limit_s)
             if step is Step.STOP:
                 await self._end_tasks(instance, limit_s)
             self._interrupted = False
             self._work = asyncio.ensure_future(perform(self._function(step, instance), limit_s, f"{step} {name}"))
             await asyncio.wait({self._work})
             if self._interrupted and self._work.cancelled():
-                self._change(lambda: self._life.abandoned(name, step))
                 return
             self._work.result()
         except Exception as error:  # whatever a plugin raises is attributed to it and judged by its policy
@@ -240,8 +225,8 @@ class Kernel:
         finally:
             self._work = None
             instance.seconds[step] = time.monotonic() - began
-            if watch is not None:
-                watch.disarm()
+            if self._watch is not None:
+                self._watch.disarm()
 
     def _function(self, step: Step, instance: Instance) -> Callable[[], object]:
         if step is Step.LOAD:
@@ -264,7 +249,7 @@ class Kernel:
                 continue
             owners = [each for each in self._assembly.found if each.manifest and problem.hook in each.manifest.hooks]
             advice = f"; it belongs to plugin '{owners[0].name}', which is not enabled" if owners else ""
-            self._failed(name, Step.VALIDATE, MtevError(problem.message + advice))
+            self._failed(name, Step.VALIDATE, MtevError(f"{problem.error}{advice}"))
             return
 
     def _spawn(self, instance: Instance, function: Callable[[], Awaitable[None]], task_name: str) -> None:
@@ -340,10 +325,8 @@ class Kernel:
         expected = isinstance(error, MtevError) and error.__cause__ is None
         text = f"{instance.who} failed in step '{step}': {describe(error)}"
         _log.error("%s; %s", text, consequence, exc_info=None if expected else error)
-        code = ExitCode.FAILURE
-        if isinstance(error, ConfigurationError):
-            code = ExitCode.CONFIG
-        elif isinstance(error, MissingRequirement) or (step is Step.LOAD and instance.enabled.found is None):
+        code = getattr(error, "exit_code", ExitCode.FAILURE)
+        if step is Step.LOAD and instance.enabled.found is None:
             code = ExitCode.UNAVAILABLE
         severity = "warning" if policy == "ignore" or retrying else "error"
         self.problems.append(Problem(describe(error), name, instance.enabled.distribution, severity, code))
@@ -359,16 +342,8 @@ class Kernel:
             _log.error("%s", failure, exc_info=failure.error)
 
     def _cannot_plan(self, error: MtevError | OSError) -> None:
-        if isinstance(error, OSError):
-            text = f"{error.filename or self._path}: {error.strerror}"
-            self._report(text, severity="error", code=ExitCode.NO_INPUT)
-            return
-        code = ExitCode.CONFIG
-        if isinstance(error, MissingRequirement):
-            code = ExitCode.UNAVAILABLE
-        elif isinstance(error, LoadError):
-            code = ExitCode.FAILURE
-        self._report(describe(error), severity="error", code=code)
+        text = f"{error.filename or self._path}: {error.strerror}" if isinstance(error, OSError) else describe(error)
+        self._report(text, severity="error", code=getattr(error, "exit_code", ExitCode.NO_INPUT))
 
     def _verdict(self) -> ExitCode:
         errors = [each.code for each in self.problems if each.severity == "error"]

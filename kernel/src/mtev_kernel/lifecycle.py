@@ -1,6 +1,7 @@
 """The life cycle of a service's plugins as a pure state machine: no clock, no threads, no awaits.
 
-The shell (`kernel`) asks `next(now)` what to do, does it, and says how it went with `succeeded` or `failed`. One thing
+The shell (`kernel`) asks `next(now)` what to do, does it, and says how it went with `succeeded` or `failed`; with
+neither, when a step was cut short because the service is to stop. One thing
 is done at a time. Going up, a plugin passes the steps LOAD, CONFIGURE, VALIDATE, START and POST_INIT, in four stages
 (LOAD and CONFIGURE are one); going down, DRAIN and STOP. RUN stands for what goes on in between.
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from .document import OnError
 
@@ -121,12 +122,6 @@ class Finished:
     """All is done; nothing that was started is still unstopped."""
 
 
-class _Mode(Enum):
-    RISING = 1
-    DRAINING = 2
-    STOPPING = 3
-
-
 _UP = (Step.LOAD, Step.CONFIGURE, Step.VALIDATE, Step.START, Step.POST_INIT)
 _STAGE = (0, 0, 1, 2, 3)
 _START = _UP.index(Step.START)
@@ -168,7 +163,7 @@ class Lifecycle:
         self._lives = {each.name: _Life(each) for each in order}
         self._retry = retry or RetryPolicy()
         self._top = _UP.index(last) + 1
-        self._mode = _Mode.RISING
+        self._falling = False
         self._stopping = False
         self._failures: list[Failure] = []
 
@@ -185,11 +180,17 @@ class Lifecycle:
     @property
     def stopping(self) -> bool:
         """Whether the service is on its way down."""
-        return self._stopping or self._mode is not _Mode.RISING
+        return self._stopping or self._falling
 
     def states(self) -> Mapping[str, tuple[State, str]]:
-        """Each plugin's state with its cause."""
-        return {name: (life.state, life.cause) for name, life in self._lives.items()}
+        """Each plugin's state with its cause. What runs although something that it requires failed is degraded."""
+        shown: dict[str, tuple[State, str]] = {}
+        for name, life in self._lives.items():
+            shown[name] = (life.state, life.cause)
+            for other in sorted(life.participant.requires):
+                if life.state is State.RUNNING and shown[other][0] in (State.FAILED, State.RETRYING):
+                    shown[name] = (State.DEGRADED, f"it requires plugin '{other}', which is {shown[other][0]}")
+        return shown
 
     def next(self, now: float) -> Perform | Wait | Finished:
         """What to do now.
@@ -197,21 +198,18 @@ class Lifecycle:
         Args:
             now: a monotonic clock, in seconds.
         """
-        for life in reversed(self._lives.values()):
-            if life.unstopped and (life.given_up or life.resume_at is not None) and self._mode is _Mode.RISING:
-                return Perform(life.participant.name, Step.STOP)
-        if self._mode is _Mode.RISING:
-            step = self._rise(now)
-            if step is not None:
+        if not self._falling:
+            for life in reversed(self._lives.values()):
+                if life.unstopped and (life.given_up or life.resume_at is not None):
+                    return Perform(life.participant.name, Step.STOP)
+            if (step := self._rise(now)) is not None:
                 return step
             if not self._over():
                 return Wait(self._soonest())
-            self._mode = _Mode.DRAINING
-        if self._mode is _Mode.DRAINING:
-            for life in reversed(self._lives.values()):
-                if life.unstopped and not life.drained and life.passed > _START and not life.given_up:
-                    return Perform(life.participant.name, Step.DRAIN)
-            self._mode = _Mode.STOPPING
+            self._falling = True
+        for life in reversed(self._lives.values()):
+            if life.unstopped and not life.drained and life.passed > _START and not life.given_up:
+                return Perform(life.participant.name, Step.DRAIN)
         for life in reversed(self._lives.values()):
             if life.unstopped:
                 return Perform(life.participant.name, Step.STOP)
@@ -239,14 +237,6 @@ class Lifecycle:
         elif not life.given_up and life.resume_at is None:
             life.passed = _UP.index(step) + 1
             life.state, life.cause = _AFTER[step], ""
-            if step is Step.POST_INIT:
-                self._note_requirements(life)
-                self._restore_dependents()
-
-    def abandoned(self, name: str, step: Step) -> None:
-        """A step was cut short because the service is to stop: neither a success nor a failure."""
-        if step in (Step.DRAIN, Step.STOP):
-            self.succeeded(name, step)
 
     def failed(self, name: str, step: Step, cause: str, *, retriable: bool = False, now: float = 0.0) -> None:
         """A step failed.
@@ -276,16 +266,12 @@ class Lifecycle:
             life.resume_at = now + delay_s
             life.state, life.cause = State.RETRYING, f"{step}: {cause}; next attempt in {delay_s:g} s"
             self._failures.append(Failure(name, step, cause, fatal=False))
-            if step in (Step.POST_INIT, Step.RUN):
-                self._degrade_dependents(name)
             return
         fatal = policy != "ignore"
         self._failures.append(Failure(name, step, cause, fatal))
         self._give_up(life, f"{step}: {cause}")
         if fatal:
-            self._end(at_once=step not in _UP[:_START])
-        elif step in (Step.POST_INIT, Step.RUN):
-            self._degrade_dependents(name)
+            self._stopping = self._stopping or step not in _UP[:_START]
 
     def degraded(self, name: str, cause: str) -> None:
         """A running plugin works, but not as it should."""
@@ -301,7 +287,7 @@ class Lifecycle:
 
     def stop(self) -> None:
         """The service is to stop; harmless to repeat."""
-        self._end(at_once=True)
+        self._stopping = True
 
     def _rise(self, now: float) -> Perform | None:
         if self._stopping:
@@ -327,9 +313,7 @@ class Lifecycle:
 
     def _requirements_passed(self, life: _Life, stage: int) -> bool:
         required = (self._lives[name] for name in life.participant.requires)
-        return all(
-            other.given_up or other.passed == len(_UP) or _STAGE[other.passed] > stage for other in required
-        )
+        return all(other.given_up or other.passed == len(_UP) or _STAGE[other.passed] > stage for other in required)
 
     def _blocked(self) -> set[str]:
         # Participants stand after what they require, so one pass reaches everything that waits for somebody waiting.
@@ -347,39 +331,19 @@ class Lifecycle:
     def _soonest(self) -> float | None:
         return min((life.resume_at for life in self._lives.values() if life.resume_at is not None), default=None)
 
-    def _end(self, *, at_once: bool) -> None:
-        if at_once:
-            self._stopping = True
-
     def _give_up(self, life: _Life, cause: str) -> None:
         life.given_up = True
         life.resume_at = None
         life.state, life.cause = State.FAILED, cause
-        for other in self._dependents(life.participant.name):
-            if not other.given_up and other.passed <= _START and not other.unstopped:
+        for other in self._lives.values():
+            if (
+                life.participant.name in other.participant.requires
+                and not other.given_up
+                and other.passed <= _START
+                and not other.unstopped
+            ):
                 reason = f"it requires plugin '{life.participant.name}', which failed"
                 self._give_up(other, reason)
                 if other.participant.on_error != "ignore" and self.fatal is None:
                     self._failures.append(Failure(other.participant.name, _UP[other.passed], reason, fatal=True))
-                    self._end(at_once=other.passed >= _START)
-
-    def _dependents(self, name: str) -> list[_Life]:
-        return [life for life in self._lives.values() if name in life.participant.requires]
-
-    def _degrade_dependents(self, name: str) -> None:
-        for life in self._dependents(name):
-            if life.state is State.RUNNING:
-                life.state, life.cause = State.DEGRADED, f"it requires plugin '{name}', which failed"
-                self._degrade_dependents(life.participant.name)
-
-    def _note_requirements(self, life: _Life) -> None:
-        for name in sorted(life.participant.requires):
-            if self._lives[name].given_up:
-                life.state, life.cause = State.DEGRADED, f"it requires plugin '{name}', which failed"
-
-    def _restore_dependents(self) -> None:
-        for life in self._lives.values():
-            if life.state is State.DEGRADED and life.cause.startswith("it requires plugin "):
-                required = (self._lives[name].state for name in life.participant.requires)
-                if all(state is State.RUNNING for state in required):
-                    life.state, life.cause = State.RUNNING, ""
+                    self._stopping = self._stopping or other.passed >= _START

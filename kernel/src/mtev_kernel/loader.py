@@ -51,10 +51,7 @@ def load_factory(found: Found) -> Factory:
 
     try:
         manager = OneEntryPoint(
-            FACTORIES,
-            [entry_point.name],
-            on_load_failure_callback=failed,
-            on_missing_entrypoints_callback=None,
+            FACTORIES, [entry_point.name], on_load_failure_callback=failed, on_missing_entrypoints_callback=None
         )
         plugin: object = manager.extensions[0].plugin
     except (Exception, SystemExit) as error:

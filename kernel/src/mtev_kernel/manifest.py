@@ -80,9 +80,7 @@ def parse_manifest(text: str, origin: str = "plugin.toml") -> Manifest:
     for key in table:
         if key not in _TEXTS and key not in _LISTS:
             near = get_close_matches(key, _TEXTS + _LISTS, n=1)
-            raise ManifestError(
-                f"{origin}: unknown field '{key}'" + (f"; did you mean '{near[0]}'?" if near else "")
-            )
+            raise ManifestError(f"{origin}: unknown field '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""))
     texts = {key: _text(table, key, origin) for key in _TEXTS}
     lists = {key: _names(table, key, origin) for key in _LISTS}
     for key in ("id", "summary", "api"):

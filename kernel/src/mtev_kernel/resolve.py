@@ -10,29 +10,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
+from .enabling import Enabled
 from .errors import MissingRequirement, RequirementCycle, ResolutionError, attribution
 
-__all__ = ["Member", "Resolution", "resolve"]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An enabled plugin, as far as order goes.
-
-    Args:
-        name: its instance name, unique.
-        distribution: for messages.
-        names: every name under which others may require it.
-        requires: names that must be present and come before it.
-        after: names that come before it where present.
-    """
-
-    name: str
-    distribution: str
-    names: frozenset[str]
-    requires: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+__all__ = ["Resolution", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +33,7 @@ class Resolution:
     problems: Mapping[str, ResolutionError]
 
 
-def resolve(members: Iterable[Member], hint: Callable[[str], str] = lambda name: "") -> Resolution:
+def resolve(members: Iterable[Enabled], hint: Callable[[str], str] = lambda name: "") -> Resolution:
     """Order the enabled plugins.
 
     Args:
@@ -60,14 +43,14 @@ def resolve(members: Iterable[Member], hint: Callable[[str], str] = lambda name:
     by_name = {member.name: member for member in members}
     carriers: dict[str, set[str]] = {}
     for member in by_name.values():
-        for name in (member.name, *member.names):
+        for name in (member.name, *member.manifest.names):
             carriers.setdefault(name, set()).add(member.name)
     problems: dict[str, ResolutionError] = {}
     requirements: dict[str, frozenset[str]] = {}
     before: dict[str, set[str]] = {}
     for member in by_name.values():
         needed: set[str] = set()
-        for name in member.requires:
+        for name in member.manifest.requires:
             if name not in carriers:
                 advice = hint(name)
                 problems.setdefault(
@@ -79,51 +62,42 @@ def resolve(members: Iterable[Member], hint: Callable[[str], str] = lambda name:
                 )
             needed |= carriers.get(name, set())
         requirements[member.name] = frozenset(needed - {member.name})
-        softly = set().union(*(carriers.get(name, set()) for name in member.after))
+        softly = set().union(*(carriers.get(name, set()) for name in member.manifest.after))
         before[member.name] = (needed | softly) - {member.name}
-    order = _sorted(before)
-    stuck = set(by_name) - set(order)
-    while stuck:
-        cycle = _cycle(before, stuck)
-        for name in cycle:
-            problems[name] = RequirementCycle(_explain(cycle, by_name))
-            before[name] -= set(cycle)
-        order = _sorted(before)
-        stuck = set(by_name) - set(order)
+    order: list[str] = []
+    while len(order) < len(before):
+        try:
+            order = _sorted(before)
+        except CycleError as error:
+            cycle = _normal(error.args[1])
+            for name in cycle:
+                problems[name] = RequirementCycle(_explain(cycle, by_name))
+                before[name] -= set(cycle)
     order.sort(key=lambda name: name in problems)
     return Resolution(tuple(order), requirements, problems)
 
 
 def _sorted(before: Mapping[str, set[str]]) -> list[str]:
-    waits_for = {name: len(earlier) for name, earlier in before.items()}
-    followers: dict[str, list[str]] = {}
-    for name, earlier in before.items():
-        for each in earlier:
-            followers.setdefault(each, []).append(name)
-    ready = [name for name, count in waits_for.items() if count == 0]
-    heapq.heapify(ready)
+    sorter = TopologicalSorter({name: sorted(earlier) for name, earlier in sorted(before.items())})
+    sorter.prepare()
+    ready: list[str] = []
     order: list[str] = []
-    while ready:
-        name = heapq.heappop(ready)
-        order.append(name)
-        for follower in followers.get(name, ()):
-            waits_for[follower] -= 1
-            if waits_for[follower] == 0:
-                heapq.heappush(ready, follower)
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heapq.heappush(ready, name)
+        order.append(heapq.heappop(ready))
+        sorter.done(order[-1])
     return order
 
 
-def _cycle(before: Mapping[str, set[str]], stuck: set[str]) -> list[str]:
-    # Every stuck member waits for another stuck one, so walking from any of them must close a circle.
-    walk = [min(stuck)]
-    while True:
-        step = min(before[walk[-1]] & stuck)
-        if step in walk:
-            return walk[walk.index(step) :]
-        walk.append(step)
+def _normal(walk: Sequence[str]) -> list[str]:
+    # graphlib goes from predecessor to successor and names the first member twice; people read "requires" onwards.
+    cycle = list(reversed(walk[1:]))
+    start = cycle.index(min(cycle))
+    return cycle[start:] + cycle[:start]
 
 
-def _explain(cycle: Sequence[str], by_name: Mapping[str, Member]) -> str:
+def _explain(cycle: Sequence[str], by_name: Mapping[str, Enabled]) -> str:
     names = " → ".join(f"'{name}'" for name in (*cycle, cycle[0]))
     labels = ", ".join(f"{name} ({by_name[name].distribution})" for name in cycle)
     return f"plugins require each other in a circle: {names}; one of {labels} must drop its requirement"
