@@ -1,0 +1,329 @@
+"""What a handler sees of a request. Nothing here knows which engine received it.
+
+What a request may never need is made when it is first asked for: the header map, the query, the decoded path, the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar, overload
+
+import msgspec
+
+from ._headers import Headers
+from ._target import Query, decode_path, parse_query, split_target
+from .errors import BadRequest, BodyTimeout, BodyTooLarge, HttpError, UnsupportedEncoding
+
+if TYPE_CHECKING:
+    from ._response import Handler
+    from ._router import Route
+
+__all__ = ["BodyLimits", "BodySource", "Link", "Request"]
+
+T = TypeVar("T")
+
+_MAX_DIGITS = 19  # a Content-Length of more digits is beyond any limit, and not worth converting
+
+
+class Link(Protocol):
+    """What a request needs to know of its connection. `mtev_listener.Connection` is one."""
+
+    @property
+    def peer(self) -> tuple[str, int] | str | None: ...
+    @property
+    def local(self) -> tuple[str, int] | str | None: ...
+    @property
+    def config(self) -> Mapping[str, str]: ...
+    @property
+    def remote_cn(self) -> str: ...
+
+    def touch(self) -> None:
+        """Something happened on the connection; for its idle time-out."""
+
+
+class BodySource(Protocol):
+    """Where an engine hands over a body.
+
+    The first `read` answers `Expect: 100-continue`, so a body that nobody asks for is never invited.
+    """
+
+    async def read(self) -> bytes:
+        """The next piece, as soon as there is one; `b""` at the end.
+
+        Raises:
+            BadRequest: the framing of the body is malformed.
+            ClientGone: the peer left.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How much of a body is read, and for how long.
+
+    Args:
+        size_bytes: the largest body, as sent and once decompressed.
+        timeout_s: from the first read to the last byte.
+    """
+
+    size_bytes: int = 1024 * 1024
+    timeout_s: float = 30.0
+
+
+class Request:
+    """One request.
+
+    Made by the engine, and read by hooks and handlers on the connection's loop. Not thread-safe.
+
+    Args:
+        method: as it stands in the request line.
+        target: the request target, undecoded; bytes beyond ASCII as surrogate escapes.
+        version: `1.0` or `1.1`.
+        raw_headers: names and values as received.
+        link: the connection.
+        source: the body; None when the request has none.
+        limits: for the body.
+
+    Attributes:
+        captures: what the route's expression captured.
+        route: the route that answers; None until one is found.
+        fastpath: a handler that takes the place of the route's own; for `mtev_rest_get_handler`.
+        user: who the request is from, once a hook has found out; `""` until then.
+        auth: how that was found out; `""` until then.
+        notes: for hooks and handlers to leave something for each other.
+        started_s: `time.perf_counter()` when the request was complete up to its body.
+        received_bytes: how much of the body has been read so far, as sent.
+    """
+
+    __slots__ = (
+        "_body",
+        "_headers",
+        "_limits",
+        "_notes",
+        "_path",
+        "_query",
+        "_source",
+        "_split",
+        "auth",
+        "captures",
+        "fastpath",
+        "link",
+        "method",
+        "raw_headers",
+        "received_bytes",
+        "route",
+        "started_s",
+        "target",
+        "user",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        version: str,
+        raw_headers: Sequence[tuple[bytes, bytes]],
+        link: Link,
+        source: BodySource | None = None,
+        limits: BodyLimits = BodyLimits(),
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.version = version
+        self.raw_headers = raw_headers
+        self.link = link
+        self.captures: tuple[str, ...] = ()
+        self.route: Route | None = None
+        self.fastpath: Handler | None = None
+        self.user = ""
+        self.auth = ""
+        self.started_s = time.perf_counter()
+        self.received_bytes = 0
+        self._source = source
+        self._limits = limits
+        self._split: tuple[str, str] | None = None
+        self._path: str | None = None
+        self._query: Query | None = None
+        self._headers: Headers | None = None
+        self._body: bytes | HttpError | None = None if source is not None else b""
+        self._notes: dict[str, object] | None = None
+
+    @property
+    def peer(self) -> tuple[str, int] | str | None:
+        """The other end: address and port, the path of a Unix-domain socket, or None when unknown."""
+        return self.link.peer
+
+    @property
+    def local(self) -> tuple[str, int] | str | None:
+        """Our own end, as `peer`."""
+        return self.link.local
+
+    @property
+    def config(self) -> Mapping[str, str]:
+        """The `<config>` of the listener that the request came through."""
+        return self.link.config
+
+    @property
+    def remote_cn(self) -> str:
+        """The common name in the client's certificate; `""` without one."""
+        return self.link.remote_cn
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it was sent, without the query.
+
+        Raises:
+            BadRequest: the request target is malformed.
+        """
+        return self._parts()[0]
+
+    @property
+    def raw_query(self) -> str:
+        """The query as it was sent, without its question mark.
+
+        Raises:
+            BadRequest: the request target is malformed.
+        """
+        return self._parts()[1]
+
+    @property
+    def path(self) -> str:
+        """The decoded path: what routing and access control judge.
+
+        Raises:
+            BadRequest: it cannot be decoded without doubt; see `_target`. Never in a handler.
+        """
+        if self._path is None:
+            self._path = decode_path(self.raw_path)
+        return self._path
+
+    @property
+    def query(self) -> Query:
+        """The fields of the query; as a mapping, the first value of each name.
+
+        Raises:
+            BadRequest: it cannot be decoded, or has too many fields.
+        """
+        if self._query is None:
+            self._query = parse_query(self.raw_query)
+        return self._query
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        if self._headers is None:
+            self._headers = Headers.from_raw(self.raw_headers)
+        return self._headers
+
+    @property
+    def notes(self) -> dict[str, object]:
+        """What hooks and handlers leave for each other, by a name that carries the plugin's."""
+        if self._notes is None:
+            self._notes = {}
+        return self._notes
+
+    async def body(self) -> bytes:
+        """The whole body, decompressed. Read once and kept.
+
+        Raises:
+            BadRequest: it is malformed.
+            BodyTooLarge: it is larger than the limit.
+            BodyTimeout: it did not arrive in time.
+            UnsupportedEncoding: it is compressed with something other than gzip.
+            ClientGone: the peer left before the end.
+        """
+        if self._body is None:
+            try:
+                self._body = await self._read()
+            except HttpError as error:
+                self._body = error
+                raise
+        if isinstance(self._body, HttpError):
+            raise self._body
+        return self._body
+
+    async def text(self) -> str:
+        """The body as UTF-8 text.
+
+        Raises:
+            BadRequest: it is not UTF-8; otherwise as `body`.
+        """
+        try:
+            return (await self.body()).decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadRequest("the body is not valid UTF-8") from None
+
+    @overload
+    async def json(self) -> object: ...
+    @overload
+    async def json(self, kind: type[T]) -> T: ...
+    async def json(self, kind: type[T] | None = None) -> T | object:
+        """The body as JSON.
+
+        Args:
+            kind: what it must be: a builtin, dataclass, TypedDict or msgspec struct; anything, when not given.
+
+        Raises:
+            BadRequest: it is no JSON, or not of that kind; otherwise as `body`.
+        """
+        body = await self.body()
+        try:
+            if kind is None:
+                decoded: object = msgspec.json.decode(body)
+                return decoded
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadRequest(f"the body is not the JSON that was expected: {error}") from None
+
+    def _parts(self) -> tuple[str, str]:
+        if self._split is None:
+            self._split = split_target(self.target)
+        return self._split
+
+    async def _read(self) -> bytes:
+        source = self._source
+        assert source is not None, "a request without a source has its empty body from the start"
+        limit = self._limits.size_bytes
+        length = self.headers.get("content-length", "")
+        if length.isdecimal() and (len(length) > _MAX_DIGITS or int(length) > limit):
+            raise BodyTooLarge(limit)
+        expand = _decoder(self.headers.get("content-encoding", ""), limit)
+        pieces: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                while piece := await source.read():
+                    self.received_bytes += len(piece)
+                    if self.received_bytes > limit:
+                        raise BodyTooLarge(limit)
+                    pieces.append(piece)
+                    self.link.touch()
+        except TimeoutError:
+            raise BodyTimeout(self._limits.timeout_s) from None
+        return expand(b"".join(pieces))
+
+
+def _decoder(encoding: str, limit: int) -> Callable[[bytes], bytes]:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return lambda body: body
+        case "gzip" | "x-gzip":
+            return lambda body: _gunzip(body, limit)
+        case _:
+            raise UnsupportedEncoding
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    expander = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        expanded = expander.decompress(body, limit + 1)
+    except zlib.error:
+        raise BadRequest("the body is not the gzip stream that it claims to be") from None
+    if len(expanded) > limit:
+        raise BodyTooLarge(limit)
+    if not expander.eof or expander.unused_data:
+        raise BadRequest("the body is not one complete gzip stream")
+    return expanded
