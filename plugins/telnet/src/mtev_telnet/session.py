@@ -1,0 +1,389 @@
+"""One operator's connection: bytes to lines to the shell, and its output back.
+
+1. Lines are carried out in the order in which they came, one at a time, and each is answered before the next begins.
+2. Output is written as a command yields it, in short turns, so that a long listing does not hold up the loop.
+3. While the client does not read, nothing is carried out and nothing is read. After `stall_timeout_s` of that, or of
+   not taking the last of the output, it is cut off.
+4. Reading pauses while what it brought waits to be parsed, and that waits while `MAX_WAITING` lines, or lines as long
+   as the longest allowed one, wait to be carried out.
+5. Ctrl-C ends the command that is running and drops the lines that wait.
+6. When the client has sent all it will send, the session ends after the last line; a line without an end is not
+   carried out. When the service drains, it ends after the command that is running.
+
+Everything here runs on the connection's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from mtev_kernel import CONTINUE, HookResult, HookSite
+
+from .hookspecs import Session
+from .lines import MAX_LINE, Control, Line
+from .settings import Settings
+from .shell import Output, Shell, printable
+from .telnet import WindowSize
+from .terminal import Send, Terminal, TerminalEvent
+from .tree import State
+
+__all__ = ["MAX_WAITING", "Connection", "ConsoleSession", "Desk", "SessionCounter"]
+
+MAX_WAITING = 64
+"""The most lines that wait for the one that is running."""
+
+_PIECE = 4096
+_TURN_S = 0.005
+_WRITE_BUFFER = 64 * 1024
+_DEFAULT_COLUMNS = 80
+
+
+class Descriptor(Protocol):
+    """What names a connection: the part of the listener's socket description that is used here."""
+
+    @property
+    def fd(self) -> int: ...
+
+
+class Connection(Protocol):
+    """What a session uses of the listener's connection."""
+
+    @property
+    def config(self) -> Mapping[str, str]: ...
+    @property
+    def peer(self) -> tuple[str, int] | str | None: ...
+    @property
+    def tls(self) -> object | None: ...
+    @property
+    def remote_cn(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def info(self) -> Descriptor: ...
+
+    def touch(self) -> None: ...
+    def add_drain(self, callback: Callable[[], None], /) -> None: ...
+
+
+class SessionCounter:
+    """Live sessions of each listener. Thread-safe: listeners may share it across loops."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._live: Counter[str] = Counter()
+        self._full: set[str] = set()
+
+    def enter(self, listener: str, limit: int) -> bool:
+        """Count one more session, unless the listener has as many as it may."""
+        with self._lock:
+            if self._live[listener] >= limit:
+                return False
+            self._live[listener] += 1
+            return True
+
+    def leave(self, listener: str) -> None:
+        """Count one session less."""
+        with self._lock:
+            self._live[listener] -= 1
+            self._full.discard(listener)
+
+    def first_refusal(self, listener: str) -> bool:
+        """Whether this is the first refusal since a session of that listener ended; so that logs do not fill."""
+        with self._lock:
+            first = listener not in self._full
+            self._full.add(listener)
+            return first
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all sessions of a console share.
+
+    Args:
+        root: the top level of the command tree.
+        prompt: what the top level asks with.
+        dispatch: the call site of `mtev_console_dispatch`.
+        counter: live sessions.
+        log: the plugin's logger.
+    """
+
+    root: State
+    prompt: str
+    dispatch: HookSite[[Session, str], HookResult | None]
+    counter: SessionCounter
+    log: logging.Logger
+
+
+class ConsoleSession(asyncio.Protocol):
+    """The protocol object of one console connection.
+
+    Args:
+        connection: the listener's connection.
+        desk: what sessions share.
+
+    Raises:
+        ValueError: the connection's configuration is wrong; the plugin checks it before any connection is made.
+    """
+
+    def __init__(self, connection: Connection, desk: Desk) -> None:
+        self._connection = connection
+        self._desk = desk
+        self._settings = Settings.parse(connection.config)
+        self._terminal = Terminal(self._settings.telnet)
+        self._shell = Shell(desk.root, desk.prompt, desk.log, self._intercept)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._unparsed = bytearray()
+        self._waiting: deque[Line | Control] = deque()
+        self._output: Output | None = None
+        self._turn: asyncio.Handle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._counted = False
+        self._writable = True
+        self._at_end = False
+        self._ending = False
+        self._columns = _DEFAULT_COLUMNS
+
+    @property
+    def name(self) -> str:
+        """What the session is called in logs and listings."""
+        return f"console/{self._connection.info.fd}"
+
+    @property
+    def peer(self) -> tuple[str, int] | str | None:
+        """Where the operator comes from."""
+        return self._connection.peer
+
+    @property
+    def remote_cn(self) -> str:
+        """Common name of the operator's client certificate; `""` without."""
+        return self._connection.remote_cn
+
+    @property
+    def columns(self) -> int:
+        """Width of the operator's window in characters, as far as it is known."""
+        return self._columns
+
+    def write(self, line: str) -> None:
+        """Send a line, without its line end, after what was sent before."""
+        self._send(f"{line}\n")
+
+    def close(self) -> None:
+        """End the session after the command that is running, and after what was sent has gone out."""
+        self._ending = True
+        self._forget_input()
+        if self._output is None and self._transport is not None:
+            self._transport.close()
+            self._expect_progress()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet, or turn away when there are sessions enough."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        if not self._admitted():
+            self.write(f"Too many sessions: all {self._settings.max_sessions} are in use. Try again later.")
+            self.close()
+            return
+        self._connection.add_drain(self._drain)
+        self._desk.log.debug("%s: session opened from %s", self.name, self.peer)
+        self._transport.write(self._terminal.open())
+        secure = "" if self._connection.tls is None else "(secure)"
+        self.write(f"mtev{secure}: {printable(self.remote_cn) or '(no auth)'}")
+        self._send(self._shell.prompt)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what the client sent."""
+        self._connection.touch()
+        if not self._ending:
+            self._unparsed += data
+            self._go_on()
+
+    def eof_received(self) -> bool:
+        """The client will send no more: finish its lines, then close.
+
+        Returns:
+            Whether to keep the connection open for that, which TLS does not offer.
+        """
+        self._at_end = True
+        self._go_on()
+        return self._connection.tls is None
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as output is made."""
+        self._writable = False
+        self._expect_progress()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._writable = True
+        self._connection.touch()
+        if not self._ending and self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        self._soon()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: stop what runs and forget the rest."""
+        self._ending = True
+        self._forget_input()
+        self._stop_output()
+        for handle in (self._stall, self._turn):
+            if handle is not None:
+                handle.cancel()
+        if self._counted:
+            self._desk.counter.leave(self._connection.where)
+            self._desk.log.debug("%s: session closed%s", self.name, f" ({exc})" if exc else "")
+        self._transport = None
+
+    def _admitted(self) -> bool:
+        counter, listener, limit = self._desk.counter, self._connection.where, self._settings.max_sessions
+        self._counted = counter.enter(listener, limit)
+        if not self._counted and counter.first_refusal(listener):
+            self._desk.log.warning(
+                "%s: all %d console sessions are in use; a client from %s was turned away; end a session or raise "
+                "max_sessions in the listener's <config>",
+                listener,
+                limit,
+                self.peer,
+            )
+        return self._counted
+
+    def _go_on(self) -> None:
+        """Take a turn now, unless one is due anyway."""
+        if self._turn is None:
+            self._work()
+
+    def _soon(self) -> None:
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._work)
+
+    def _work(self) -> None:
+        """One turn: parse, carry out and write until there is nothing left to do, or the time is up."""
+        self._turn = None
+        until = self._loop.time() + _TURN_S
+        while self._transport is not None and self._writable:
+            self._parse()
+            if self._output is not None:
+                self._print(self._output, until)
+            elif self._waiting:
+                self._begin(self._waiting.popleft())
+            elif not self._unparsed:
+                if self._at_end and not self._ending:
+                    self._finish()
+                break
+            if self._loop.time() >= until:
+                self._soon()
+                break
+        if self._transport is not None and not self._ending and not self._at_end:
+            if self._unparsed or not self._writable:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _parse(self) -> None:
+        """Turn a piece of what was read into lines, if there is room for them."""
+        if (
+            len(self._waiting) < MAX_WAITING
+            and sum(len(event.text) for event in self._waiting if isinstance(event, Line)) < MAX_LINE
+        ):
+            piece = bytes(self._unparsed[:_PIECE])
+            del self._unparsed[:_PIECE]
+            for event in self._terminal.feed(piece):
+                self._take(event)
+
+    def _take(self, event: TerminalEvent) -> None:
+        match event:
+            case Send(data):
+                if self._transport is not None:
+                    self._transport.write(data)
+            case WindowSize(columns, _):
+                self._columns = columns or _DEFAULT_COLUMNS
+            case Control.INTERRUPT:
+                self._waiting.clear()
+                self._stop_output()
+                self._send(f"\n{self._shell.prompt}")
+            case Line() | Control():
+                self._waiting.append(event)
+
+    def _begin(self, event: Line | Control) -> None:
+        match event:
+            case Line(text):
+                self._output = self._shell.run(text)
+            case Control.END_OF_FILE:
+                self.write("")
+                self._shell.pop()
+                self._ended()
+            case _:
+                self.write(f"Line too long: it had more than {MAX_LINE} bytes and was ignored.")
+                self._ended()
+
+    def _print(self, output: Output, until: float) -> None:
+        text, size = [], 0
+        for line in output:
+            text.append(f"{line}\n")
+            size += len(line)
+            if size >= _WRITE_BUFFER // 4 or self._loop.time() >= until:
+                break
+        else:
+            self._output = None
+        self._send("".join(text))
+        if self._output is None:
+            self._ended()
+
+    def _ended(self) -> None:
+        """A line has been carried out."""
+        if self._shell.finished or self._ending:
+            self.close()
+        else:
+            self._send(self._shell.prompt)
+
+    def _finish(self) -> None:
+        """The client has sent all, and all of it has been answered."""
+        if self._terminal.incomplete:
+            self.write("The last line was ignored: it has no line end.")
+        self.close()
+
+    def _drain(self) -> None:
+        if self._transport is not None:
+            self._ending = True
+            self._forget_input()
+            if self._output is None:
+                self.write("\nThe service is stopping.")
+                self.close()
+
+    def _intercept(self, line: str) -> bool:
+        call = self._desk.dispatch.call
+        return call is not None and call(self, line) not in (None, CONTINUE)
+
+    def _send(self, text: str) -> None:
+        if self._transport is not None and text:
+            self._transport.write(self._terminal.encode(text))
+
+    def _stop_output(self) -> None:
+        output, self._output = self._output, None
+        if output is not None:
+            output.close()
+
+    def _forget_input(self) -> None:
+        self._waiting.clear()
+        self._unparsed.clear()
+
+    def _expect_progress(self) -> None:
+        if self._stall is None:
+            self._stall = self._loop.call_later(self._settings.stall_timeout_s, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if self._transport is not None:
+            self._desk.log.warning(
+                "%s: the client at %s did not read its output for %g s and was cut off",
+                self.name,
+                self.peer,
+                self._settings.stall_timeout_s,
+            )
+            self._transport.abort()
