@@ -185,7 +185,7 @@ class Kernel:
     async def _all_up(self, ready: Callable[[], None]) -> None:
         call = self._post_init.call
         if call is not None and await contained(call()) is ABORT:
-            self._report("the hook 'dso_post_init' was aborted", severity="error")
+            self._report("the hook 'dso_post_init' was aborted", severity="error", code=ExitCode.FAILURE)
             self._stop_reason = self._stop_reason or "dso_post_init was aborted"
         if not self._stop_reason and not self._life.stopping:
             ready()

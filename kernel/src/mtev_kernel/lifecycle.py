@@ -200,7 +200,7 @@ class Lifecycle:
         """
         if not self._falling:
             for life in reversed(self._lives.values()):
-                if life.unstopped and (life.given_up or life.resume_at is not None):
+                if life.unstopped and not self._stopping and (life.given_up or life.resume_at is not None):
                     return Perform(life.participant.name, Step.STOP)
             if (step := self._rise(now)) is not None:
                 return step
