@@ -22,9 +22,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-__all__ = ["AccessList", "AccessLists", "Conditions", "Rule", "Subject", "Verdict"]
+__all__ = ["AccessList", "AccessLists", "Conditions", "Rule", "RuleError", "Subject", "Verdict"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class RuleError(ValueError):
+    """The rules contradict each other; `where` is the `file:line` of the one at fault."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 class Subject(Protocol):
@@ -136,7 +144,7 @@ class AccessLists:
         absent: the sentence to deny with when there is none.
 
     Raises:
-        ValueError: a name is given twice, or a `skipto` names no rule further down. `where` of the rule opens the text.
+        RuleError: a name is given twice, or a `skipto` names no rule further down.
     """
 
     lists: tuple[AccessList, ...] = ()
@@ -183,12 +191,12 @@ def _targets(lists: Sequence[AccessList]) -> dict[str, tuple[int, int]]:
                 if rule.name in places:
                     first_index, first_number = places[rule.name]
                     first = lists[first_index].rules[first_number].where
-                    raise ValueError(f"{rule.where}: the name '{rule.name}' is that of the <rule> at {first} already")
+                    raise RuleError(f"the name '{rule.name}' is that of the <rule> at {first} already", rule.where)
                 places[rule.name] = (index, number)
     for index, each in enumerate(lists):
         for number, rule in enumerate(each.rules):
             if rule.skipto and places.get(rule.skipto, (-1, -1)) <= (index, number):
-                raise ValueError(f"{rule.where}: skipto='{rule.skipto}' names no <rule> further down")
+                raise RuleError(f"skipto='{rule.skipto}' names no <rule> further down", rule.where)
     return places
 
 

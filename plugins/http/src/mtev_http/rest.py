@@ -89,6 +89,8 @@ class Rest:
                 return error_response(400, _text(error))
             return json_response(data)
 
+        show.__module__ = getattr(function, "__module__", show.__module__)
+        show.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)  # for listings
         return self.add("GET", base, expression, show, summary=summary)
 
 

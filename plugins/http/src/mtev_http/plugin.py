@@ -1,0 +1,134 @@
+"""The plugin: reads `<rest>`, offers HTTP to the listener, and drains it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from mtev_conf import Configuration
+from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
+from mtev_listener import Listeners
+
+from . import hookspecs
+from ._config import RestSettings, read_access, read_settings
+from ._dispatch import RestDispatcher, Sites
+from ._engines import Engines
+from ._router import Route, Router
+from .rest import Rest
+
+if TYPE_CHECKING:
+    from mtev_listener import Connection
+
+    from ._engine import Engine
+
+__all__ = ["HttpPlugin"]
+
+_COMMANDS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"MERG", b"PATC")
+
+
+class _Console(Protocol):
+    """What this plugin uses of the console."""
+
+    def command(self, words: str, function: Callable[[Sequence[str]], Iterable[str]], *, summary: str) -> object: ...
+
+
+class HttpPlugin(Plugin):
+    """REST over HTTP, as listener type `http_rest_api` and behind `control_dispatch`.
+
+    Args:
+        context: this plugin's view of the kernel.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        context.hooks.declare(hookspecs)
+        self._router = Router()
+        self._dispatcher = RestDispatcher(self._router, Sites.of(context), context.log)
+        self._rest = Rest(self._router, context.log)
+        self._settings = RestSettings()
+        self._engines: Engines | None = None
+        context.services.publish(Rest, self._rest)
+
+    def configure(self) -> None:
+        """Read `<rest>`, and register with the listener."""
+        if self.context.config:
+            raise ConfigurationError(
+                f"the plugin 'http' has its options in <rest>, but its <config> has "
+                f"{', '.join(sorted(self.context.config))}",
+                self.context.where,
+            )
+        configuration = self.context.services.require(Configuration)
+        self._settings = read_settings(configuration)
+        self._dispatcher.access = read_access(configuration)
+        listeners = self.context.services.require(Listeners)
+        listeners.register_type("http_rest_api", self._protocol, summary="REST over HTTP/1.1")
+        for code in _COMMANDS:
+            listeners.register_command(
+                "control_dispatch", code, self._protocol, name="mtev_wire_rest_api", version="1.0"
+            )
+
+    def start(self) -> None:
+        """Load the engine, and ask the plugins for their routes."""
+        from ._aiohttp_engine import AiohttpEngine
+
+        def make() -> Engine:
+            return AiohttpEngine(self._dispatcher, self._settings.limits, self.context.log)
+
+        self._engines = Engines(make)
+        if (routes := self.context.hooks.site(hookspecs.mtev_rest_routes).call) is not None:
+            routes(self._rest)
+        if not self._dispatcher.access.lists:
+            self.context.log.warning(
+                "%s: every route that asks access control will be denied", self._dispatcher.access.absent
+            )
+
+    async def drain(self) -> None:
+        """Close idle connections, and let requests under way finish within `drain_timeout_ms`."""
+        if self._engines is not None:
+            limit_s = self._settings.drain_timeout_s
+            left = await self._engines.drain(limit_s)
+            if left:
+                self.context.log.warning("%d connections were not done after %g s and will be cut", left, limit_s)
+
+    async def stop(self) -> None:
+        """Cut what is left."""
+        if self._engines is not None:
+            await self._engines.close()
+            self._engines = None
+
+    @hookimpl
+    async def mtev_reload(self) -> None:
+        """Take the access control lists of the new configuration; keep the old ones when the new are malformed."""
+        configuration = self.context.services.require(Configuration)
+        try:
+            settings, access = read_settings(configuration), read_access(configuration)
+        except ConfigurationError as error:
+            self.context.log.error("%s; the access control lists stay as they were", error)
+            return
+        self._dispatcher.access = access
+        if settings != self._settings:
+            self.context.log.warning("the settings of <rest> have changed; they take effect with the next start")
+
+    @hookimpl(optional=True)
+    def mtev_console_commands(self, console: _Console) -> None:
+        """Offer `show rest`."""
+        console.command("show rest", self._show, summary="the routes of the REST service")
+
+    def _show(self, arguments: Sequence[str]) -> list[str]:
+        if arguments:
+            raise ValueError("show rest takes no arguments")
+        return [line for route in self._rest.routes for line in _describe(route)]
+
+    def _protocol(self, connection: Connection) -> asyncio.BaseProtocol:
+        assert self._engines is not None, "the listener accepts only after every plugin has started"
+        return self._engines.protocol(connection)
+
+
+def _describe(route: Route) -> Iterator[str]:
+    handler = route.handler
+    name = getattr(handler, "__qualname__", type(handler).__qualname__)
+    yield f"{route.method} [{route.base}] {route.expression}"
+    yield f"\tHANDLER: {getattr(handler, '__module__', '')}.{name}"
+    yield f"\tAUTH: {'acl' if route.auth else 'none'}"
+    yield f"\t{route.summary}"
