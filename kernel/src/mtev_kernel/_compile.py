@@ -203,7 +203,8 @@ def _wrapped(specification: _Call, wrapper: Implementation, inner: _Call, failed
             )
             next(generator)
         except (Exception, SystemExit) as error:
-            failed(wrapper, error if not isinstance(error, StopIteration) else _did_not_yield(wrapper))
+            silent = HookError(f"the wrapper of hook '{wrapper.hook}' did not yield")
+            failed(wrapper, silent if isinstance(error, StopIteration) else error)
             generator = None
         result = inner(*args, **kwargs)
         if generator is None:
@@ -220,7 +221,3 @@ def _wrapped(specification: _Call, wrapper: Implementation, inner: _Call, failed
         return result
 
     return call
-
-
-def _did_not_yield(wrapper: Implementation) -> HookError:
-    return HookError(f"the wrapper of hook '{wrapper.hook}' did not yield")

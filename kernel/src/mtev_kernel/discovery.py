@@ -95,13 +95,8 @@ def hint(kind: str, name: str) -> str:
         name: its name; for `plugin`, an id or a provided name.
     """
     tables = catalog()
-    searched = [tables.get(f"{kind}s", {})]
-    if kind == "plugin":
-        searched.append(tables["names"])
-    for table in searched:
-        if name in table:
-            return f"pip install {table[name]}"
-    return ""
+    table = {**tables["names"], **tables["plugins"]} if kind == "plugin" else tables.get(f"{kind}s", {})
+    return f"pip install {table[name]}" if name in table else ""
 
 
 def _distributions(path: Sequence[str] | None) -> Iterator[importlib.metadata.Distribution]:

@@ -15,7 +15,7 @@ from . import hookspecs
 from ._assembly import Assembly, Instance
 from ._compile import ABORT
 from ._steps import StepWatch, contained, perform
-from .discovery import Found, hint
+from .discovery import Found
 from .document import Document
 from .enabling import unclaimed_stanza
 from .errors import ConfigurationError, MtevError, describe
@@ -139,9 +139,6 @@ class Kernel:
     def spawn(self, plugin: str, function: Callable[[], Awaitable[None]], name: str) -> None:
         self._on_loop(lambda: self._spawn(self._assembly.instances[plugin], function, name))
 
-    def hint(self, kind: str, name: str) -> str:
-        return hint(kind, name)
-
     # Going up, serving, going down
 
     async def _plan(self, last: Step) -> bool:
@@ -169,7 +166,8 @@ class Kernel:
             if self._life.stopping and not told:
                 told = True
                 self._stop_by = time.monotonic() + self.options.shutdown_timeout_s
-                self._tell_stopping()
+                if self._stopping.call is not None:
+                    self._stopping.call(self._stop_reason or "the service ends by itself")
             match action:
                 case Perform():
                     await self._perform(self._assembly.instances[action.name], action.step)
@@ -351,12 +349,6 @@ class Kernel:
             return errors[0]
         unclean = any(failure.step in (Step.DRAIN, Step.STOP) for failure in self._life.failures)
         return ExitCode.FAILURE if unclean else ExitCode.OK
-
-    def _tell_stopping(self) -> None:
-        fatal = self._life.fatal
-        reason = self._stop_reason or (f"plugin '{fatal.name}' failed" if fatal else "the check is done")
-        if self._stopping.call is not None:
-            self._stopping.call(reason)
 
     def _change(self, change: Callable[[], None]) -> None:
         """Change the state machine, and tell of each plugin whose state is another now."""

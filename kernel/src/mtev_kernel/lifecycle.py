@@ -125,13 +125,7 @@ class Finished:
 _UP = (Step.LOAD, Step.CONFIGURE, Step.VALIDATE, Step.START, Step.POST_INIT)
 _STAGE = (0, 0, 1, 2, 3)
 _START = _UP.index(Step.START)
-_AFTER = {
-    Step.LOAD: State.LOADED,
-    Step.CONFIGURE: State.CONFIGURED,
-    Step.VALIDATE: State.CONFIGURED,
-    Step.START: State.STARTED,
-    Step.POST_INIT: State.RUNNING,
-}
+_AFTER = (State.LOADED, State.CONFIGURED, State.CONFIGURED, State.STARTED, State.RUNNING)
 
 
 @dataclass(slots=True)
@@ -205,7 +199,8 @@ class Lifecycle:
             if (step := self._rise(now)) is not None:
                 return step
             if not self._over():
-                return Wait(self._soonest())
+                resumptions = (life.resume_at for life in self._lives.values() if life.resume_at is not None)
+                return Wait(min(resumptions, default=None))
             self._falling = True
         for life in reversed(self._lives.values()):
             if life.unstopped and not life.drained and life.passed > _START and not life.given_up:
@@ -236,7 +231,7 @@ class Lifecycle:
                 life.state, life.cause = State.STOPPED, ""
         elif not life.given_up and life.resume_at is None:
             life.passed = _UP.index(step) + 1
-            life.state, life.cause = _AFTER[step], ""
+            life.state, life.cause = _AFTER[life.passed - 1], ""
 
     def failed(self, name: str, step: Step, cause: str, *, retriable: bool = False, now: float = 0.0) -> None:
         """A step failed.
@@ -327,9 +322,6 @@ class Lifecycle:
         if self._stopping or self.fatal is not None:
             return True
         return self._top < len(_UP) and not self._blocked()
-
-    def _soonest(self) -> float | None:
-        return min((life.resume_at for life in self._lives.values() if life.resume_at is not None), default=None)
 
     def _give_up(self, life: _Life, cause: str) -> None:
         life.given_up = True

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from .discovery import hint
 from .manifest import Manifest
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ class PluginControl(Protocol):
     def healthy(self, plugin: str) -> None: ...
     def request_stop(self, reason: str) -> None: ...
     def spawn(self, plugin: str, function: Callable[[], Awaitable[None]], name: str) -> None: ...
-    def hint(self, kind: str, name: str) -> str: ...
 
 
 class Context:
@@ -112,7 +112,7 @@ class Context:
         Returns:
             A sentence such as `pip install mtev-telnet`, or `""` when nobody is known to offer it.
         """
-        return self._control.hint(kind, name)
+        return hint(kind, name)
 
 
 class Plugin:

@@ -13,15 +13,7 @@ from .plugin import Factory
 
 __all__ = ["InlinePlugin", "Options", "PluginListing", "PluginRecord", "Problem"]
 
-_LIMITS_S: Mapping[Step, float] = {
-    Step.LOAD: 20.0,
-    Step.CONFIGURE: 20.0,
-    Step.VALIDATE: 20.0,
-    Step.START: 30.0,
-    Step.POST_INIT: 30.0,
-    Step.DRAIN: 20.0,
-    Step.STOP: 10.0,
-}
+_LIMITS_S = dict.fromkeys(Step, 20.0) | {Step.START: 30.0, Step.POST_INIT: 30.0, Step.STOP: 10.0}
 
 
 @dataclass(frozen=True, slots=True)
