@@ -31,11 +31,7 @@ class FakeConnection:
     remote_cn: str = ""
     where: str = "app.conf:7"
     info: object = field(default_factory=lambda: SimpleNamespace(fd=42))
-    touched: int = 0
     drains: list = field(default_factory=list)
-
-    def touch(self):
-        self.touched += 1
 
     def add_drain(self, callback):
         self.drains.append(callback)
@@ -144,11 +140,23 @@ def test_telnet_negotiates_and_ends_lines_with_cr_lf():
         assert await reader.readuntil(b"app# ") == b"\xff\xfc\x221.0\r\napp# "
         assert service.sessions[0].columns == 132
         writer.write(b"dangerous\xff\xf4\xff\xfd\x06echo fine\r\0\xff\xf6")
-        assert await reader.readuntil(b"fine\r\napp# ") == b"\r\napp# \xff\xfb\x06\r\n[Yes]\r\nfine\r\napp# "
+        assert await reader.readuntil(b"fine\r\napp# ") == b"\xff\xfb\x06\r\n[Yes]\r\n\r\napp# fine\r\napp# "
         writer.write(b"exit\r\n")
         assert await reader.read() == b""
 
     run(scenario, line_protocol="TELNET")
+
+
+def test_urgent_data_stays_in_the_stream():
+    async def scenario(service):
+        reader, writer = await service.connect()
+        await reader.readuntil(b"app# ")
+        writer.get_extra_info("socket")._sock.send(b"dangerous\xff\xf4\xff\xf2", socket.MSG_OOB)
+        assert await reader.readuntil(b"app# ") == b"\r\napp# "
+        writer.write(b"echo fine\r\n")
+        assert await reader.readuntil(b"app# ") == b"fine\r\napp# "
+
+    run(scenario, line_protocol="telnet")
 
 
 def test_a_telnet_client_in_character_mode_sees_what_it_types():
@@ -324,14 +332,6 @@ def test_draining_ends_idle_sessions_at_once_and_others_after_their_command():
         assert await idle.read() == b"\nThe service is stopping.\n"
         gate["open"] = True
         assert (await busy.read()).endswith(b"done\n")
-
-    run(scenario)
-
-
-def test_activity_counts_for_the_idle_timeout():
-    async def scenario(service):
-        await conversation(service, b"echo a\n")
-        assert service.connections[0].touched >= 1
 
     run(scenario)
 

@@ -107,7 +107,7 @@ class TelnetPlugin(Plugin):
 
 
 def _consoles(configuration: Configuration) -> Iterator[Section]:
-    for section in configuration.sections("listeners//listener"):
+    for section in configuration.sections("listeners//listener | include/listeners//listener"):
         if section.enabled and section.string("type", "") == LISTENER_TYPE:
             yield section
 

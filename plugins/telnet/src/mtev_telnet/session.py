@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -65,9 +66,8 @@ class Connection(Protocol):
     @property
     def where(self) -> str: ...
     @property
-    def info(self) -> Descriptor: ...
+    def info(self) -> Descriptor | None: ...
 
-    def touch(self) -> None: ...
     def add_drain(self, callback: Callable[[], None], /) -> None: ...
 
 
@@ -133,6 +133,7 @@ class ConsoleSession(asyncio.Protocol):
 
     def __init__(self, connection: Connection, desk: Desk) -> None:
         self._connection = connection
+        self._name = "console" if connection.info is None else f"console/{connection.info.fd}"
         self._desk = desk
         self._settings = Settings.parse(connection.config)
         self._terminal = Terminal(self._settings.telnet)
@@ -153,7 +154,7 @@ class ConsoleSession(asyncio.Protocol):
     @property
     def name(self) -> str:
         """What the session is called in logs and listings."""
-        return f"console/{self._connection.info.fd}"
+        return self._name
 
     @property
     def peer(self) -> tuple[str, int] | str | None:
@@ -191,6 +192,8 @@ class ConsoleSession(asyncio.Protocol):
             self.close()
             return
         self._connection.add_drain(self._drain)
+        if self._settings.telnet:
+            _take_urgent_data_in_line(self._transport)
         self._desk.log.debug("%s: session opened from %s", self.name, self.peer)
         self._transport.write(self._terminal.open())
         secure = "" if self._connection.tls is None else "(secure)"
@@ -199,7 +202,6 @@ class ConsoleSession(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
-        self._connection.touch()
         if not self._ending:
             self._unparsed += data
             self._go_on()
@@ -222,8 +224,7 @@ class ConsoleSession(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._writable = True
-        self._connection.touch()
-        if not self._ending and self._stall is not None:
+        if self._stall is not None and self._transport is not None and not self._transport.is_closing():
             self._stall.cancel()
             self._stall = None
         self._soon()
@@ -288,10 +289,8 @@ class ConsoleSession(asyncio.Protocol):
 
     def _parse(self) -> None:
         """Turn a piece of what was read into lines, if there is room for them."""
-        if (
-            len(self._waiting) < MAX_WAITING
-            and sum(len(event.text) for event in self._waiting if isinstance(event, Line)) < MAX_LINE
-        ):
+        waiting = sum(len(event.text) for event in self._waiting if isinstance(event, Line))
+        if len(self._waiting) < MAX_WAITING and waiting < MAX_LINE:
             piece = bytes(self._unparsed[:_PIECE])
             del self._unparsed[:_PIECE]
             for event in self._terminal.feed(piece):
@@ -307,7 +306,7 @@ class ConsoleSession(asyncio.Protocol):
             case Control.INTERRUPT:
                 self._waiting.clear()
                 self._stop_output()
-                self._send(f"\n{self._shell.prompt}")
+                self._waiting.append(event)
             case Line() | Control():
                 self._waiting.append(event)
 
@@ -315,11 +314,14 @@ class ConsoleSession(asyncio.Protocol):
         match event:
             case Line(text):
                 self._output = self._shell.run(text)
+            case Control.INTERRUPT:  # only now: telnet clients drop all that comes before our answer to TIMING-MARK
+                self.write("")
+                self._ended()
             case Control.END_OF_FILE:
                 self.write("")
                 self._shell.pop()
                 self._ended()
-            case _:
+            case Control.TOO_LONG:
                 self.write(f"Line too long: it had more than {MAX_LINE} bytes and was ignored.")
                 self._ended()
 
@@ -387,3 +389,10 @@ class ConsoleSession(asyncio.Protocol):
                 self._settings.stall_timeout_s,
             )
             self._transport.abort()
+
+
+def _take_urgent_data_in_line(transport: asyncio.Transport) -> None:
+    """Telnet clients send DM as urgent data; the system takes such a byte out of the stream unless told otherwise."""
+    underlying = transport.get_extra_info("socket")
+    if underlying is not None and underlying.family != socket.AF_UNIX:
+        underlying.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
