@@ -130,6 +130,9 @@ class Kernel:
 
     # What plugins ask for through their Context (`PluginControl`). Thread-safe.
 
+    def warn(self, plugin: str, distribution: str, message: str) -> None:
+        self.problems.append(Problem(message, plugin, distribution, "warning", ExitCode.CONFIG))
+
     def degraded(self, plugin: str, reason: str) -> None:
         self._on_loop(lambda: self._change(lambda: self._life.degraded(plugin, reason)))
 
@@ -320,7 +323,7 @@ class Kernel:
             consequence = 'the service goes on without it (on-error="ignore")'
         else:
             consequence = f'the service cannot go on (on-error="{policy}")'
-        expected = isinstance(error, MtevError) and error.__cause__ is None
+        expected = isinstance(error, ConfigurationError) or (isinstance(error, MtevError) and not error.__cause__)
         text = f"{instance.who} failed in step '{step}': {describe(error)}"
         _log.error("%s; %s", text, consequence, exc_info=None if expected else error)
         code = getattr(error, "exit_code", ExitCode.FAILURE)

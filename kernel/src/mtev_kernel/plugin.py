@@ -34,6 +34,7 @@ __all__ = ["Context", "Factory", "Plugin", "PluginControl"]
 class PluginControl(Protocol):
     """What a plugin may ask of the kernel that runs it. Thread-safe."""
 
+    def warn(self, plugin: str, distribution: str, message: str) -> None: ...
     def degraded(self, plugin: str, reason: str) -> None: ...
     def healthy(self, plugin: str) -> None: ...
     def request_stop(self, reason: str) -> None: ...
@@ -77,6 +78,15 @@ class Context:
         self.services = services
         self.log = logging.getLogger(f"mtev.{name}")
         self._control = control
+
+    def warn(self, message: str) -> None:
+        """Report something that works, but hardly as it was meant: logged, and listed by `--check`. Thread-safe.
+
+        Args:
+            message: what, and what to do; opens with `file:line: ` where there is such a place.
+        """
+        self.log.warning("%s", message)
+        self._control.warn(self.name, self.distribution, message)
 
     def degraded(self, reason: str) -> None:
         """Say that this plugin works, but not as it should; shown wherever states are shown. Thread-safe."""

@@ -38,7 +38,7 @@ class ConfPlugin(Plugin):
             ConfigurationError: it is malformed, or uses what is refused; what was in force stays.
             OSError: it cannot be read.
         """
-        fresh = Configuration.load(path, notice=self._notice)
+        fresh = Configuration.load(path, notice=self.context.warn)
         self._path = fresh.path
         self.configuration.adopt(fresh)
         return fresh.document()
@@ -54,7 +54,7 @@ class ConfPlugin(Plugin):
         """
         if not self._path:
             raise ConfigurationError("there is no configuration to read again: none has been opened")
-        fresh = Configuration.load(self._path, notice=self._notice)
+        fresh = Configuration.load(self._path, notice=self.context.warn)
         document = fresh.document()
         document.modules()
         if fresh.root_name != self.configuration.root_name:
@@ -72,6 +72,3 @@ class ConfPlugin(Plugin):
                 f"the plugin 'conf' has no options, but its <config> has {', '.join(sorted(self.context.config))}",
                 self.context.where,
             )
-
-    def _notice(self, text: str) -> None:
-        self.context.log.warning("%s", text)
