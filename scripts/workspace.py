@@ -100,7 +100,8 @@ def check_dependencies() -> int:
     failed = 0
     for member in members():
         print(f"{member.name}:", flush=True)
-        failed += bool(_run("deptry", str(member.source), "--config", str(member.path / "pyproject.toml")))
+        project = str(member.path / "pyproject.toml")
+        failed += bool(_run("deptry", "--no-ansi", str(member.source), "--config", project))
     return failed
 
 
@@ -110,7 +111,7 @@ def check_types(*options: str) -> int:
 
 
 def _run(*command: str) -> int:
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, stderr=subprocess.STDOUT, check=False).returncode
 
 
 def _read(folder: Path) -> dict[str, Any]:
