@@ -11,6 +11,7 @@ import pytest
 from mtev_kernel import PluginListing, PluginRecord, hookimpl, hookspec
 from mtev_kernel.hooks import HookRegistry, PluginHooks
 from mtev_kernel.services import PluginServices, ServiceRegistry
+from mtev_listener import Listeners
 from mtev_telnet import Console
 from mtev_telnet.reports import Reports
 from mtev_telnet.shell import Shell
@@ -76,6 +77,14 @@ def test_version_in_libmtevs_wording(show):
     assert [lines[f"run {field}"] for field in fields] == list(here)
     assert lines["build sysname"] == here.sysname
     assert lines["bitwidth"] in ("32bit", "64bit")
+
+
+def test_version_names_the_features_of_the_service(kernel, show):
+    listeners = Listeners()
+    listeners.capabilities.add_feature("gzip", "1.3")
+    listeners.capabilities.add_feature("h2")
+    kernel.services.publish(Listeners, listeners)
+    assert show("version")[-2:] == ["feature:\tgzip:1.3", "feature:\th2"]
 
 
 def test_plugins(kernel, show):

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from mtev_conf import Configuration, Section
-from mtev_kernel import Context, Plugin
+from mtev_kernel import ConfigurationError, Context, Plugin
 from mtev_kernel.errors import attribution
 from mtev_listener import Connection, Listeners
 
@@ -42,14 +42,17 @@ class TelnetPlugin(Plugin):
         """Check the configuration of every console listener; publish the console; register the listener type.
 
         Raises:
-            ConfigurationError: a console listener has an option with a value that it may not have.
+            ConfigurationError: console listeners have options with values that they may not have; all are named.
         """
         configuration = self.context.services.require(Configuration)
+        problems = []
         for section in _consoles(configuration):
             try:
                 Settings.parse(section.hash("config"))
             except ValueError as error:
-                raise section.error(f"console: {error}") from error
+                problems.append(section.error(f"console: {error}"))
+        if problems:
+            raise ConfigurationError("\n".join(map(str, problems)))
         self._desk = Desk(
             root=self.console.root,
             prompt=f"{configuration.root_name}# ",

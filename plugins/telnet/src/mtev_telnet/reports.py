@@ -11,12 +11,13 @@ from importlib import metadata
 from typing import Protocol, runtime_checkable
 
 from mtev_kernel import Context, PluginListing
+from mtev_listener import Listeners
 
 from .hookspecs import CommandRegistry
 
 __all__ = ["Reports"]
 
-_RUN_FIELDS = ("sysname", "nodename", "release", "version", "machine")
+_UNAME_FIELDS = ("sysname", "nodename", "release", "version", "machine")
 
 
 @runtime_checkable
@@ -48,13 +49,18 @@ class Reports:
         _no_arguments(words)
         system, _, machine = sysconfig.get_platform().partition("-")
         build = f"{platform.python_implementation()} {' '.join(sys.version.split())}"
-        for field, value in zip(_RUN_FIELDS, (system.capitalize(), "unknown", "unknown", build, machine), strict=True):
+        known = (system.capitalize(), "unknown", "unknown", build, machine.rpartition("-")[2])
+        for field, value in zip(_UNAME_FIELDS, known, strict=True):
             yield f"build {field}:\t{value}"
         here = os.uname()
-        for field in _RUN_FIELDS:
+        for field in _UNAME_FIELDS:
             yield f"run {field}:\t{getattr(here, field)}"
         yield f"bitwidth:\t{64 if sys.maxsize > 2**32 else 32}bit"
         yield f"version:\t{_version('mtev-kernel')}"
+        listeners = self._context.services.find(Listeners)
+        features = {} if listeners is None else listeners.capabilities.features()
+        for name, version in features.items():
+            yield f"feature:\t{name}:{version}" if version else f"feature:\t{name}"
 
     def plugins(self, words: Sequence[str]) -> Iterator[str]:
         """`show plugins`."""
