@@ -176,7 +176,7 @@ def talk(running, data):
     with socket.create_connection((bound.address, bound.port), timeout=30) as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
-        return b"".join(iter(partial(client.recv, 65536), b"")).decode()
+        return b"".join(iter(partial(client.recv, 65536), b"")).decode("latin-1")  # telnet commands are no UTF-8
 
 
 def test_a_real_service_answers_a_plain_client(service, caplog):
@@ -192,6 +192,7 @@ def test_a_real_service_answers_a_plain_client(service, caplog):
 def test_a_real_service_answers_a_telnet_client(service):
     running = service("<line_protocol>telnet</line_protocol>")
     answer = talk(running, b"show hooks mtev_console\r\nshow services\r\nexit\r\n")
+    assert answer.startswith("\xff\xfd\x1fmtev: (no auth)\r\nexample# ")
     assert "mtev_console_dispatch(session: 'Session', line: 'str')" in answer
     assert "  1. greeter (inline" in answer
     assert "\n" not in answer.replace("\r\n", "")
