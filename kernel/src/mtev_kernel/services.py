@@ -102,6 +102,10 @@ class PluginServices:
         """The service published under a Protocol or class, or None."""
         return cast("T | None", self._registry.find(key))
 
+    def describe(self) -> list[tuple[str, str]]:
+        """Each service's name with the plugin that publishes it, by name."""
+        return self._registry.describe()
+
 
 def _name(key: object) -> str:
     return f"{getattr(key, '__module__', '')}.{getattr(key, '__qualname__', key)}".lstrip(".")
