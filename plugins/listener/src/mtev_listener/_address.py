@@ -1,0 +1,102 @@
+"""Addresses: what a listener may be bound to, and how peers are named. Pure; nothing here looks up a host name."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+__all__ = ["Endpoint", "TcpAddress", "UnixAddress", "endpoint_of", "parse_address", "show_endpoint"]
+
+Endpoint = tuple[str, int] | str | None
+"""One end of a connection: host and port, the path of a unix socket, or None where there is no name for it."""
+
+_ANY = {"*": "0.0.0.0", "inet:*": "0.0.0.0", "inet6:*": "::"}  # noqa: S104  # what the operator wrote, in other words
+_UNIX_PATH_BYTES = 107
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A literal IP address with a port; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """AF_INET or AF_INET6."""
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+    def __str__(self) -> str:
+        return show_endpoint((self.host, self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """The path of a unix socket, and the permissions that it gets."""
+
+    path: str
+    mode: int = 0o600
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def parse_address(text: str, port: int | None, mode: int = 0o600) -> TcpAddress | UnixAddress:
+    """Parse the `address` of a listener, in libmtev's order: a path, IPv4, IPv6, then the names for "any".
+
+    Args:
+        text: a path that begins with `/`, an IP literal, `*`, `inet:*` or `inet6:*`.
+        port: needed unless it is a path.
+        mode: permissions of a unix socket.
+
+    Raises:
+        ValueError: it is none of these, the path is too long, or the port is missing.
+    """
+    if text.startswith("/"):
+        if "\0" in text or text.endswith("/"):
+            raise ValueError(f"address: '{text}' cannot be the path of a socket")
+        if len(os.fsencode(text)) > _UNIX_PATH_BYTES:
+            raise ValueError(f"address: '{text}' is longer than the {_UNIX_PATH_BYTES} bytes that sockets allow")
+        return UnixAddress(text, mode)
+    host = _ANY.get(text)
+    if host is None:
+        try:
+            host = str(ip_address(text))
+        except ValueError:
+            raise ValueError(
+                f"address: '{text}' is no address; write an IPv4 or IPv6 literal, '*' or 'inet:*' (any IPv4), "
+                "'inet6:*' (any IPv6), or a path that begins with '/'; host names are not looked up"
+            ) from None
+    if port is None:
+        raise ValueError(f"the attribute 'port' is required with the address '{text}'; 0 lets the system choose one")
+    return TcpAddress(host, port)
+
+
+def endpoint_of(address: object) -> Endpoint:
+    """What the socket calls report as an address, in our form: IPv4 mapped into IPv6 is shown as IPv4.
+
+    Args:
+        address: result of `getsockname`, `getpeername` or `accept`.
+    """
+    match address:
+        case (str() as host, int() as port, *_):
+            if host.startswith("::ffff:"):
+                mapped = IPv6Address(host.partition("%")[0]).ipv4_mapped
+                host = str(mapped) if isinstance(mapped, IPv4Address) else host
+            return (host, port)
+        case str() | bytes():
+            return os.fsdecode(address) or None
+        case _:
+            return None
+
+
+def show_endpoint(endpoint: Endpoint) -> str:
+    """An endpoint as people write it: `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`, or `unnamed`."""
+    if endpoint is None:
+        return "unnamed"
+    if isinstance(endpoint, str):
+        return endpoint
+    host, port = endpoint
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,189 @@
+"""Connections: what a protocol may know of, and ask of, the connection that it speaks on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ._activity import tcp_counters
+from ._address import Endpoint, show_endpoint
+
+if TYPE_CHECKING:
+    import socket
+
+    from mtev_eventer import Loop, SocketInfo
+
+__all__ = ["Connection", "ProtocolFactory"]
+
+_log = logging.getLogger("mtev.listener")
+
+
+class Connection:
+    """One accepted connection.
+
+    It belongs to one loop for all its life; use it there, unless a member says that it is thread-safe. The protocol's
+    own callbacks (`connection_made`, `data_received`, `connection_lost` ...) come straight from the event loop.
+
+    Attributes:
+        type: the listener type that it came in by.
+        config: the merged `<config>` of the listener; read-only.
+        peer: host and port; the path of a unix socket; or None where the peer has no name.
+        local: our end, in the same form.
+        loop: the loop that it runs on.
+        where: `file:line` of the listener.
+        tls: None; there is no TLS yet.
+        remote_cn: common name in the peer's certificate; `""` without one.
+        command: the four bytes that `control_dispatch` went by; `b""` otherwise. The protocol receives them too.
+        info: its line in the table of sockets; None once it is closed. A protocol may refine `info.callback`.
+        transport: the transport; None until the connection is set up.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_counted",
+        "_draining",
+        "_drains",
+        "_socket",
+        "_touched",
+        "command",
+        "config",
+        "info",
+        "local",
+        "loop",
+        "peer",
+        "remote_cn",
+        "tls",
+        "transport",
+        "type",
+        "where",
+    )
+
+    def __init__(
+        self,
+        *,
+        type: str,  # noqa: A002  # the name that the configuration has for it
+        loop: Loop,
+        config: Mapping[str, str] | None = None,
+        peer: Endpoint = None,
+        local: Endpoint = None,
+        where: str = "",
+        info: SocketInfo | None = None,
+    ) -> None:
+        self.type = type
+        self.loop = loop
+        self.config: Mapping[str, str] = MappingProxyType(dict(config or {}))
+        self.peer = peer
+        self.local = local
+        self.where = where
+        self.info = info
+        self.tls: None = None
+        self.remote_cn = ""
+        self.command = b""
+        self.transport: asyncio.Transport | None = None
+        self._drains: list[Callable[[], None]] = []
+        self._draining = False
+        self._closed = False
+        self._touched = False
+        self._counted = False
+        self._socket: socket.socket | None = None
+
+    @property
+    def draining(self) -> bool:
+        """Whether the service is about to stop: finish what is under way, begin nothing new."""
+        return self._draining
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its socket is gone. Thread-safe."""
+        return self._closed
+
+    def touch(self) -> None:
+        """Count as active, for the idle timeout. Costs one store.
+
+        Needed only for what the sockets do not show: work that goes on without a byte either way.
+        """
+        self._touched = True
+
+    def add_drain(self, callback: Callable[[], None]) -> None:
+        """Ask to be told when the service drains.
+
+        A connection without such a callback is closed when the service drains; what was written is still sent. One
+        with a callback finishes what it is doing and closes its transport then, within the time that draining has.
+
+        Args:
+            callback: called once, on the connection's loop; soon, when draining has begun already.
+        """
+        if self._draining:
+            self.loop.asyncio_loop.call_soon(self._call_drain, callback)
+        else:
+            self._drains.append(callback)
+
+    def close(self) -> None:
+        """Close it in order: what was written is still sent. Harmless to repeat."""
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close it at once; what was not sent yet is lost. Harmless to repeat."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def closed(self) -> None:
+        """The socket is gone. Called by the listener; of no use to protocols."""
+        self._closed = True
+        self._drains.clear()
+        self._socket = None
+
+    def drain(self) -> None:
+        """Begin to drain. Called by the listener; of no use to protocols."""
+        if self._draining:
+            return
+        self._draining = True
+        callbacks, self._drains = self._drains, []
+        for callback in callbacks:
+            self._call_drain(callback)
+        if not callbacks:
+            self.close()
+
+    def activity(self) -> tuple[tuple[int, ...], bool]:
+        """What the idle sweep compares; see `_activity`."""
+        touched, self._touched = self._touched, False
+        counters = tcp_counters(self._socket) if self._counted and self._socket is not None else None
+        if counters is not None:
+            return counters, touched
+        waiting = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        return (waiting,), touched
+
+    def close_idle(self, *, by_force: bool) -> None:
+        """Close it because it was idle for too long; see `_activity`."""
+        if by_force:
+            self.abort()
+        else:
+            _log.debug("%s was idle for too long: closed", self)
+            self.close()
+
+    def watch(self, descriptor: socket.socket, *, counted: bool) -> None:
+        """Say which socket shows its activity. Called by the listener."""
+        self._socket = descriptor
+        self._counted = counted
+
+    def _call_drain(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:  # one protocol's fault must not keep the others from draining
+            _log.exception("%s: its drain callback %r failed; closed", self, callback)
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.type} {show_endpoint(self.local)} from {show_endpoint(self.peer)}>"
+
+    def __str__(self) -> str:
+        return f"{self.type} connection from {show_endpoint(self.peer)} to {show_endpoint(self.local)}"
+
+
+ProtocolFactory = Callable[[Connection], asyncio.BaseProtocol]
+"""Makes the protocol of one connection. Called on the connection's loop; what it raises closes that connection."""

@@ -1,0 +1,303 @@
+"""For authors of protocols: listeners in a test process, and the suite that every protocol should pass.
+
+    class TestEcho(ListenerConformance):
+        question, answer = b"hello\\n", b"hello\\n"
+
+        def factory(self, connection: Connection) -> asyncio.BaseProtocol:
+            return Echo(connection)
+
+Rules that the suite proves, on uvloop and on asyncio's own loop:
+
+1. The protocol answers, however the bytes of the question are cut up, and also when `control_dispatch` handed over.
+2. Connections do not mix.
+3. It ends when the service drains.
+4. Whatever a peer sends, and whenever it goes away or resets, the connection ends, nothing is logged as an error, and
+   the next one is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Literal
+
+import pytest
+
+from mtev_eventer import Eventer, EventerSettings, PoolSettings
+
+from ._address import TcpAddress, UnixAddress
+from ._handover import ReadWatch
+from ._settings import ListenerSettings
+from .connection import Connection, ProtocolFactory
+from .listeners import CONTROL_DISPATCH, Bound, Listeners
+
+__all__ = ["ListenerConformance", "ListenerHarness", "reset"]
+
+_GARBAGE = (
+    b"\0" * 1000,
+    b"\xff" * 1000,
+    bytes(range(256)) * 8,
+    b"\r\n" * 500,
+    b"GET",
+    b"\xff\xfa\xff\xff\xf0\x1b[A\x03\x04",
+    b"A" * 70_000,
+)
+
+Implementation = Literal["uvloop", "asyncio"]
+
+
+class ListenerHarness:
+    """One listener with its own loops, for a `with` statement. Blocks where it waits.
+
+    Args:
+        factory: makes the protocol of each connection.
+        settings: replaces the defaults: type `protocol`, an ephemeral port on loopback.
+        implementation: which event loop.
+        concurrency: how many loops.
+        command: register the factory as a command with that code, under `control_dispatch`, instead of as a type.
+        patience_s: how long to wait for anything, in seconds.
+
+    Attributes:
+        listeners: the service, as a plugin has it.
+        eventer: the loops.
+        complaints: what was logged as an error meanwhile, by anybody.
+    """
+
+    def __init__(
+        self,
+        factory: ProtocolFactory,
+        settings: ListenerSettings | None = None,
+        *,
+        implementation: Implementation = "uvloop",
+        concurrency: int = 1,
+        command: bytes = b"",
+        patience_s: float = 10.0,
+    ) -> None:
+        self.patience_s = patience_s
+        self.listeners = Listeners()
+        self.eventer = Eventer(
+            EventerSettings(implementation=implementation, pools=(PoolSettings("default", concurrency),))
+        )
+        self.complaints: list[str] = []
+        self.settings = settings or ListenerSettings(
+            type=CONTROL_DISPATCH if command else "protocol", address=TcpAddress("127.0.0.1", 0), where="test.conf:1"
+        )
+        if command:
+            self.listeners.register_command(CONTROL_DISPATCH, command, factory, name="protocol")
+        else:
+            self.listeners.register_type(self.settings.type, factory)
+        self._handler = _Recorder(self.complaints)
+
+    def __enter__(self) -> ListenerHarness:
+        logging.getLogger().addHandler(self._handler)
+        self.eventer.start()
+        self.listeners.open([self.settings], self.eventer)
+        self.listeners.accept()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.listeners.stop()
+        self.eventer.stop()
+        logging.getLogger().removeHandler(self._handler)
+
+    @property
+    def bound(self) -> Bound:
+        """Where it listens."""
+        return self.listeners.bound[0]
+
+    def connect(self) -> socket.socket:
+        """A connection to it, as a client has it."""
+        if isinstance(self.settings.address, UnixAddress):
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(self.patience_s)
+            client.connect(self.settings.address.path)
+            return client
+        return socket.create_connection((self.bound.address, self.bound.port), timeout=self.patience_s)
+
+    def drain(self, timeout_s: float | None = None) -> int:
+        """Drain as a stopping service does; how many connections are left."""
+        return self.listeners.drain(time.monotonic() + (self.patience_s if timeout_s is None else timeout_s))
+
+    def wait_until_empty(self) -> bool:
+        """Wait until no connection is left; whether it came to that."""
+        return self.listeners.wait_until_empty(time.monotonic() + self.patience_s)
+
+
+class ListenerConformance:
+    """Inherit from this in a test class whose name begins with `Test`, and define `factory`.
+
+    Attributes:
+        hello: what the server says before it is asked, in full.
+        question: something that a client may send.
+        answer: what the server's reply to it begins with, after `hello`.
+        config: the listener's `<config>`.
+        command: the first four bytes of the question, for a protocol that is to work under `control_dispatch` too.
+        garbage: what else to send to it, beside the suite's own nonsense.
+        patience_s: how long to wait for anything, in seconds.
+    """
+
+    hello: bytes = b""
+    question: bytes = b""
+    answer: bytes = b""
+    config: Mapping[str, str] = {}  # noqa: RUF012  # subclasses replace it as a whole
+    command: bytes = b""
+    garbage: Sequence[bytes] = ()
+    patience_s: float = 10.0
+
+    def factory(self, connection: Connection) -> asyncio.BaseProtocol:
+        """Make the protocol of a connection."""
+        raise NotImplementedError(f"{type(self).__name__} must define factory(self, connection)")
+
+    @pytest.fixture(params=["uvloop", "asyncio"])
+    def harness(self, request: pytest.FixtureRequest) -> Iterator[ListenerHarness]:
+        """A listener that speaks the protocol, on each kind of loop."""
+        implementation: Implementation = "uvloop" if request.param == "uvloop" else "asyncio"
+        with self._harness(implementation) as harness:
+            yield harness
+
+    def test_answers(self, harness: ListenerHarness) -> None:
+        """Rule 1."""
+        with harness.connect() as client:
+            self._ask(client)
+        assert harness.complaints == []
+
+    def test_answers_byte_by_byte(self) -> None:
+        """Rule 1: the network cuts where it likes."""
+        with self._harness("uvloop", factory=lambda connection: _Cut(connection, self.factory(connection))) as harness:
+            with harness.connect() as client:
+                self._ask(client)
+            assert harness.complaints == []
+
+    def test_answers_under_control_dispatch(self) -> None:
+        """Rule 1: the four bytes that chose the protocol are the first that it receives."""
+        if not self.command:
+            pytest.skip("the protocol states no 'command'")
+        assert self.question.startswith(self.command), "the question must begin with the command's bytes"
+        with self._harness("uvloop", command=self.command) as harness, harness.connect() as client:
+            self._ask(client)
+            assert harness.complaints == []
+
+    def test_connections_do_not_mix(self, harness: ListenerHarness) -> None:
+        """Rule 2: halves of two questions, interleaved."""
+        half = len(self.question) // 2
+        with harness.connect() as one, harness.connect() as other:
+            one.sendall(self.question[:half])
+            other.sendall(self.question[:half])
+            one.sendall(self.question[half:])
+            other.sendall(self.question[half:])
+            self._expect(one)
+            self._expect(other)
+
+    def test_ends_when_the_service_drains(self, harness: ListenerHarness) -> None:
+        """Rule 3: idle ones, those in the middle of a question, and those that were answered."""
+        with harness.connect() as idle, harness.connect() as asking, harness.connect() as asked:
+            _read(idle, len(self.hello))
+            asking.sendall(self.question[: len(self.question) // 2])
+            self._ask(asked)
+            assert harness.drain() == 0, "connections outlived the drain"
+            for client in (idle, asking, asked):
+                _read_to_end(client)
+        assert harness.complaints == []
+
+    def test_survives_garbage(self, harness: ListenerHarness) -> None:
+        """Rule 4: nonsense, followed by the end of the input."""
+        for nonsense in (*_GARBAGE, *self.garbage, self.question[:-1], self.question + _GARBAGE[2]):
+            with harness.connect() as client:
+                try:
+                    client.sendall(nonsense)
+                    client.shutdown(socket.SHUT_WR)
+                    _read_to_end(client)
+                except OSError:
+                    pass  # it may hang up on nonsense before it has read all of it
+            assert harness.wait_until_empty(), f"the connection did not end after {nonsense[:40]!r}"
+        self._still_serves(harness)
+
+    def test_survives_resets(self, harness: ListenerHarness) -> None:
+        """Rule 4: the peer is gone at once, in mid-question, and before it read the answer."""
+        for sent in (b"", self.question[: len(self.question) // 2], self.question, self.question * 50):
+            client = harness.connect()
+            client.sendall(sent)
+            reset(client)
+            assert harness.wait_until_empty(), f"the connection did not end after a reset behind {sent[:40]!r}"
+        self._still_serves(harness)
+
+    def _harness(
+        self, implementation: Implementation, *, command: bytes = b"", factory: ProtocolFactory | None = None
+    ) -> ListenerHarness:
+        if implementation == "uvloop" and importlib.util.find_spec("uvloop") is None:
+            pytest.skip("uvloop is not installed")
+        settings = ListenerSettings(
+            type=CONTROL_DISPATCH if command else "protocol",
+            address=TcpAddress("127.0.0.1", 0),
+            where="test.conf:1",
+            config=self.config,
+        )
+        return ListenerHarness(
+            factory or self.factory,
+            settings,
+            implementation=implementation,
+            command=command,
+            patience_s=self.patience_s,
+        )
+
+    def _ask(self, client: socket.socket) -> None:
+        assert self.question, f"{type(self).__name__} must state a 'question' and the beginning of its 'answer'"
+        client.sendall(self.question)
+        self._expect(client)
+
+    def _expect(self, client: socket.socket) -> None:
+        wanted = self.hello + self.answer
+        assert _read(client, len(wanted)) == wanted
+
+    def _still_serves(self, harness: ListenerHarness) -> None:
+        with harness.connect() as client:
+            self._ask(client)
+        assert harness.complaints == []
+
+
+class _Cut(ReadWatch):
+    """Gives the protocol every byte by itself."""
+
+    def data_received(self, data: bytes) -> None:
+        for at in range(len(data)):
+            super().data_received(data[at : at + 1])
+
+
+class _Recorder(logging.Handler):
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._complaints = complaints
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._complaints.append(self.format(record))
+
+
+def reset(client: socket.socket) -> None:
+    """Close a TCP connection as a crashing peer does: with a reset."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def _read(client: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size and (data := client.recv(size - len(received))):
+        received += data
+    return received
+
+
+def _read_to_end(client: socket.socket) -> bytes:
+    received = b""
+    try:
+        while data := client.recv(65536):
+            received += data
+    except ConnectionResetError:
+        pass  # an end, too
+    return received
