@@ -107,7 +107,7 @@ class AiohttpEngine:
         )
         response = await self.dispatcher.respond(request)
         connection.link.touch()
-        close = response.close or self.draining or (body is not None and body.uninvited)
+        close = response.close or self.draining or connection.last or (body is not None and body.uninvited)
         return _Answer(response, close, lambda sent: self._sent(connection, request, response, sent))
 
     def _sent(self, connection: _Connection, request: Request, response: Response, sent_bytes: int) -> None:
@@ -118,7 +118,7 @@ class AiohttpEngine:
 class _Connection(web.RequestHandler):
     """aiohttp's protocol, with what this engine has to know of a connection."""
 
-    __slots__ = ("busy", "engine", "link")
+    __slots__ = ("busy", "engine", "last", "link")
 
     def __init__(
         self, engine: AiohttpEngine, server: web.Server, loop: asyncio.AbstractEventLoop, link: Link
@@ -139,6 +139,8 @@ class _Connection(web.RequestHandler):
         self.engine = engine
         self.link = link
         self.busy = False
+        self.last = False
+        link.add_drain(self.drain)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.engine.opened(self)
@@ -150,6 +152,7 @@ class _Connection(web.RequestHandler):
 
     def drain(self) -> None:
         """Close, unless a response is owed; that response will close the connection."""
+        self.last = True
         if not self.busy and not self._messages:
             self.close()
             self.force_close()

@@ -61,7 +61,11 @@ class Engine(Protocol):
     """HTTP on the connections of one event loop. Every method is called on that loop."""
 
     def protocol(self, link: Link) -> asyncio.BaseProtocol:
-        """A protocol for one new connection."""
+        """A protocol for one new connection.
+
+        It asks `link.add_drain` to be told when the connection is to end: at once when it is idle, else after the
+        response that it owes.
+        """
 
     async def drain(self, timeout_s: float) -> int:
         """Close idle connections at once and others after the response to what they have asked already.

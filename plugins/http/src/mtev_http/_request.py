@@ -44,6 +44,9 @@ class Link(Protocol):
     def touch(self) -> None:
         """Something happened on the connection; for its idle time-out."""
 
+    def add_drain(self, callback: Callable[[], None]) -> None:
+        """Have a callback called on the connection's loop when this connection is to end."""
+
 
 class BodySource(Protocol):
     """Where an engine hands over a body.

@@ -60,7 +60,9 @@ class HttpPlugin(Plugin):
             )
         configuration = self.context.services.require(Configuration)
         self._settings = read_settings(configuration)
-        self._dispatcher.access = read_access(configuration)
+        self._dispatcher.access = access = read_access(configuration)
+        if not access.lists:
+            self.context.warn(f"{access.absent}: every route that asks access control is denied")
         listeners = self.context.services.require(Listeners)
         listeners.register_type("http_rest_api", self._protocol, summary="REST over HTTP/1.1")
         for code in _COMMANDS:
@@ -78,10 +80,6 @@ class HttpPlugin(Plugin):
         self._engines = Engines(make)
         if (routes := self.context.hooks.site(hookspecs.mtev_rest_routes).call) is not None:
             routes(self._rest)
-        if not self._dispatcher.access.lists:
-            self.context.log.warning(
-                "%s: every route that asks access control will be denied", self._dispatcher.access.absent
-            )
 
     async def drain(self) -> None:
         """Close idle connections, and let requests under way finish within `drain_timeout_ms`."""

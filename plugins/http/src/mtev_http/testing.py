@@ -40,10 +40,20 @@ class LoopbackLink:
     config: Mapping[str, str] = field(default_factory=lambda: {"flavour": "vanilla"})
     remote_cn: str = ""
     touches: int = 0
+    drains: list[Callable[[], None]] = field(default_factory=list)
 
     def touch(self) -> None:
         """Count."""
         self.touches += 1
+
+    def add_drain(self, callback: Callable[[], None]) -> None:
+        """Keep it."""
+        self.drains.append(callback)
+
+    def drain(self) -> None:
+        """Tell the engine that the connection is to end."""
+        for callback in self.drains:
+            callback()
 
 
 @dataclass
@@ -687,6 +697,34 @@ class EngineConformance:
             late = await wire.client()
             assert (await late.get("/echo/late")).header("connection").lower() == "close"
             assert await late.closed() == b""
+
+        self.play(scenario)
+
+    def test_one_connection_can_be_drained(self) -> None:
+        """As `Link.add_drain` asks for; the others go on."""
+
+        async def scenario(wire: Wire) -> None:
+            entered, gate = asyncio.Event(), asyncio.Event()
+
+            async def wait(request: Request) -> Response:
+                entered.set()
+                await gate.wait()
+                return Response(200, "waited")
+
+            wire.rest.add("GET", "/", "^wait$", wait, summary="waits")
+            idle, busy, other = await wire.client(), await wire.client(), await wire.client()
+            for client in (idle, busy, other):
+                assert (await client.get("/echo/x")).status == 200
+            await busy.send(b"GET /wait HTTP/1.1\r\n" + _HOST + b"\r\n")
+            await entered.wait()
+            for link in wire.links[:2]:
+                link.drain()
+            assert await idle.closed() == b""
+            gate.set()
+            reply = await busy.reply()
+            assert (reply.body, reply.header("connection").lower()) == (b"waited", "close")
+            assert await busy.closed() == b""
+            assert (await other.get("/echo/on")).header("connection").lower() != "close"
 
         self.play(scenario)
 
