@@ -48,7 +48,8 @@ def _alone(member: Member, work: Path) -> MemoryLoader:
     constraints = work / "dist" / "constraints.txt"
     install = ["uv", "pip", "install", "--quiet", "--no-sources", "--constraint", str(constraints)]
     # -P and PYTHONSAFEPATH: neither the working folder nor a script's folder is on the path, here and in children.
-    pytest = ["python", "-P", "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tests)]
+    pytest = ["python", "-P", "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=ci"]
+    place = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tests.parent)]
     return MemoryLoader(
         description=f"{member.name}: only its wheel and its declared needs; its tests outside the source tree",
         recreate=True,
@@ -58,5 +59,5 @@ def _alone(member: Member, work: Path) -> MemoryLoader:
             Command([*install, member.name, *needs_of_tests(member)]),
             Command(["cp", "-R", str(member.path / "tests"), str(tests)]),
         ],
-        commands=[Command([*pytest, f"--junit-xml={work / 'results' / name}.xml", str(tests)])],
+        commands=[Command([*pytest, *place, f"--junit-xml={work / 'results' / name}.xml", str(tests)])],
     )
