@@ -98,14 +98,15 @@ def test_no_lock_file_is_tracked(tracked):
 def test_every_ignore_names_its_rule_and_gives_its_reason(root, tracked):
     bare = re.compile(r"#\s*(noqa(?!: ?[A-Z]+[0-9])|type: ignore(?!\[))")
     unexplained = re.compile(r"#\s*(noqa: ?[A-Z]+[0-9]+(, ?[A-Z]+[0-9]+)*|type: ignore\[[^\]]*\])\s*$")
-    found = [
-        f"{path}:{number}: {line.strip()}"
-        for path in tracked
-        if path.suffix == ".py" and path.name != Path(__file__).name
-        for number, line in enumerate(_text(root / path).splitlines(), start=1)
-        if bare.search(line) or unexplained.search(line)
-    ]
-    assert found == []
+    found = []
+    for path in tracked:
+        before = ""
+        for number, line in enumerate(_text(root / path).splitlines() if path.suffix == ".py" else [], start=1):
+            # The reason stands behind it, or in a comment of its own above it.
+            if bare.search(line) or (unexplained.search(line) and not before.strip().startswith("# ")):
+                found.append(f"{path}:{number}: {line.strip()}")
+            before = line
+    assert [line for line in found if Path(__file__).name not in line] == []
 
 
 @pytest.mark.parametrize("script", ["run-demo", "run-tests", ".ci/run", "scripts/setup.sh"])
