@@ -1,0 +1,30 @@
+"""The hook points of mtev-log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mtev_kernel import HookResult, hookspec
+
+if TYPE_CHECKING:
+    from .record import Record
+    from .stream import LogStream
+
+__all__ = ["mtev_log_line"]
+
+
+@hookspec
+def mtev_log_line(stream: LogStream, record: Record) -> HookResult | None:
+    """A line passes a stream, on its way from the one that it was logged to along the outlets.
+
+    Args:
+        stream: the stream that it passes. Called for every one of them, whether it writes or only passes on.
+        record: the line, with the flags in effect there.
+
+    Returns:
+        ABORT to stop it here: this stream neither writes it nor passes it on.
+
+    Note:
+        libmtev's hook of the same name. Called on the thread that logs, for every line: be quick, do not block. What
+        an implementation logs itself is dropped, but for warnings of the standard library, which go to standard error.
+    """

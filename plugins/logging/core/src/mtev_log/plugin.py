@@ -1,0 +1,84 @@
+"""The plugin `log`: wires the streams to the kernel, the configuration and the standard library."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mtev_conf import Configuration
+from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
+
+from . import hookspecs
+from .bridge import Bridge
+from .configuration import StreamSettings, build_graph, read_streams
+from .console import CommandRegistry, register
+from .logs import Logs
+
+__all__ = ["LogPlugin"]
+
+
+class LogPlugin(Plugin):
+    """Publishes the service `Logs`, configured by `<logs>`; declares the hook `mtev_log_line`.
+
+    Args:
+        context: this plugin's view of the kernel.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        context.hooks.declare(hookspecs)
+        self._logs = Logs(
+            context.hooks.site(hookspecs.mtev_log_line), degraded=context.degraded, healthy=context.healthy
+        )
+        self._bridge = Bridge(self._logs)
+        self._wanted: list[StreamSettings] = []
+        context.services.publish(Logs, self._logs)
+
+    def configure(self) -> None:
+        """Read `<logs>`; say what of it has no effect."""
+        if self.context.config:
+            raise ConfigurationError(
+                f"the plugin 'log' has no options, but its <config> has {', '.join(sorted(self.context.config))}; "
+                "streams are configured in <logs>",
+                self.context.where,
+            )
+        self._wanted = self._read()
+        build_graph(self._wanted)
+
+    def validate(self) -> None:
+        """Make the backends: every plugin has registered its types by now."""
+        self._logs.configure(self._wanted, self._hint)
+
+    def start(self) -> None:
+        """Open the backends; from now on the standard library's logging goes into the streams."""
+        self._logs.open()
+        self._bridge.install()
+
+    def stop(self) -> None:
+        """Give the standard library's logging back, then write out and close everything."""
+        self._bridge.remove()
+        self._logs.close()
+
+    @hookimpl
+    async def mtev_reload(self) -> None:
+        """Make the streams what the document says now; when that cannot be, leave them as they are."""
+        await asyncio.to_thread(self._reload)
+
+    @hookimpl(optional=True)
+    def mtev_console_commands(self, console: CommandRegistry) -> None:
+        """Register the commands about streams."""
+        register(console, self._logs)
+
+    def _reload(self) -> None:
+        try:
+            self._logs.configure(self._read(), self._hint)
+        except ConfigurationError as error:
+            self.context.log.error("the logs stay as they were: %s", error)
+
+    def _read(self) -> list[StreamSettings]:
+        wanted, notices = read_streams(self.context.services.require(Configuration))
+        for notice in notices:
+            self.context.warn(notice)
+        return wanted
+
+    def _hint(self, kind: str) -> str:
+        return self.context.hint("log-type", kind)

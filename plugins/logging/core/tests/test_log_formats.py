@@ -1,0 +1,183 @@
+"""The formats, byte for byte, and that nothing makes them fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtev_log.formats import encode_json, encode_plain, encoder
+from mtev_log.record import Flags, Record
+
+WHEN_NS = 1_700_000_000_000_123_999
+ALL = Flags(timestamps=True, facility=True, debug=True)
+
+
+def record(message="text", **changes):
+    values = {
+        "time_ns": WHEN_NS,
+        "facility": "error/http",
+        "message": message,
+        "thread_id": 4711,
+        "thread_name": "e:default/0",
+        "file": "/usr/lib/python3/mtev_http/rest.py",
+        "line": 88,
+        **changes,
+    }
+    return Record(**values)
+
+
+@pytest.fixture(autouse=True)
+def in_india(monkeypatch):
+    monkeypatch.setenv("TZ", "IST-5:30")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_plain_with_every_prefix():
+    expected = b"[2023-11-15 03:43:20.000123] [error/http] [t@4711/e:default/0,mtev_http/rest.py:88] text\n"
+    assert encode_plain(record(flags=ALL)) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (Flags(), b"text\n"),
+        (Flags(timestamps=True), b"[2023-11-15 03:43:20.000123] text\n"),
+        (Flags(facility=True), b"[error/http] text\n"),
+        (Flags(debug=True), b"[t@4711/e:default/0,mtev_http/rest.py:88] text\n"),
+    ],
+)
+def test_plain_with_single_prefixes(flags, expected):
+    assert encode_plain(record(flags=flags)) == expected
+
+
+def test_plain_without_a_thread_name():
+    assert encode_plain(record(flags=Flags(debug=True), thread_name="")) == b"[t@4711,mtev_http/rest.py:88] text\n"
+
+
+def test_the_place_has_at_most_63_characters():
+    long = record(flags=Flags(debug=True), thread_name="a_very_long_thread_name", file=f"/x/{'d' * 60}/file.py")
+    prefix = encode_plain(long).removesuffix(b"text\n")
+    assert len(prefix) == 63
+    assert prefix.startswith(b"[t@4711/a_very_long_thr,d")
+    assert prefix.endswith(b"d/file.py:88] ")
+
+
+def test_every_line_gets_its_prefix_when_split():
+    several = record("one\ntwo\n\nthree\n", flags=Flags(facility=True))
+    assert encode_plain(several) == b"[error/http] one\n[error/http] two\n[error/http] \n[error/http] three\n"
+    assert encode_plain(several, split=False) == b"[error/http] one\ntwo\n\nthree\n"
+
+
+def test_an_exception_follows_the_text():
+    assert encode_plain(record(exception="Traceback\n  at x", flags=Flags(facility=True))) == (
+        b"[error/http] text\n[error/http] Traceback\n[error/http]   at x\n"
+    )
+
+
+def test_bytes_that_are_no_utf8_pass_through_plain():
+    assert encode_plain(record(b"caf\xe9".decode("utf-8", "surrogateescape"))) == b"caf\xe9\n"
+    assert encode_plain(record("\ud800")) == b"\\ud800\n"
+
+
+def test_json_with_every_key_in_libmtevs_order():
+    expected = (
+        b'{"timestamp":"1700000000.000123","facility":"error/http","threadid":4711,"threadname":"e:default/0",'
+        b'"file":"mtev_http/rest.py","line":88,"message":"say \\"hi\\"\\n\\tcaf\xc3\xa9 a/b","ip":"192.0.2.1",'
+        b'"status":200,"latency":0.250000,"none":null,"ok":true}\n'
+    )
+    fields = {"ip": "192.0.2.1", "status": 200, "latency": 0.25, "none": None, "ok": True}
+    assert encode_json(record('say "hi"\n\tcaf\u00e9 a/b', fields=fields)) == expected
+
+
+def test_json_leaves_an_unknown_thread_name_out():
+    assert b"threadname" not in encode_json(record(thread_name=""))
+
+
+def test_json_has_level_and_exception_before_the_fields():
+    line = encode_json(record(level=logging.WARNING, exception="Traceback\n  at x", fields={"a": 1}))
+    assert line.endswith(b'"message":"text","level":"WARNING","exception":"Traceback\\n  at x","a":1}\n')
+
+
+def test_json_values_of_other_kinds():
+    some = uuid.UUID("AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE")
+    fields = {"id": some, "raw": b"a\xff", "many": [1, {"x": some}], "nan": float("nan"), "big": 2**70}
+    loaded = json.loads(encode_json(record(fields=fields)))
+    assert loaded["id"] == str(some)
+    assert loaded["raw"] == "a\\xff"
+    assert loaded["many"] == [1, {"x": str(some)}]
+    assert loaded["nan"] == "nan"
+    assert loaded["big"] == 2**70
+
+
+def test_fields_cannot_pretend_to_be_something_else():
+    loaded = json.loads(encode_json(record(fields={"facility": "forged", "message": "forged"})))
+    assert (loaded["facility"], loaded["message"]) == ("error/http", "text")
+    assert (loaded["facility_"], loaded["message_"]) == ("forged", "forged")
+
+
+class Rude:
+    def __str__(self):
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+def test_a_value_that_cannot_be_shown():
+    loop: list[object] = []
+    loop.append(loop)
+    loaded = json.loads(encode_json(record(fields={"rude": Rude(), "loop": loop, "deep": {"x": Rude()}})))
+    assert loaded["rude"] == "<unprintable Rude>"
+    assert loaded["deep"] == "<unprintable dict>"
+    assert loaded["loop"] == "[[...]]"
+
+
+def test_the_encoder_is_chosen_by_name():
+    assert encoder("plain")(record("a\nb", flags=Flags(facility=True))) == b"[error/http] a\n[error/http] b\n"
+    assert encoder("plain", split=False)(record("a\nb", flags=Flags(facility=True))) == b"[error/http] a\nb\n"
+    assert encoder("json")(record()).startswith(b"{")
+    with pytest.raises(KeyError):
+        encoder("xml")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+texts = st.text(st.characters())
+
+
+@given(texts, st.dictionaries(texts, anything, max_size=4), texts)
+def test_json_is_one_line_of_valid_json_whatever_was_logged(message, fields, name):
+    line = encode_json(record(message, fields=fields, thread_name=name))
+    assert line.endswith(b"}\n")
+    assert line.count(b"\n") == 1
+    loaded = json.loads(line.decode("utf-8"))
+    assert loaded["message"] == message
+    assert list(loaded)[:2] == ["timestamp", "facility"]
+
+
+@given(texts, st.builds(Flags, st.booleans(), st.booleans(), st.booleans()))
+def test_plain_has_a_prefix_on_each_line_and_the_text_after_it(message, flags):
+    lines = encode_plain(record(message, flags=flags)).split(b"\n")
+    assert lines.pop() == b""
+    prefix = encode_plain(record("", flags=flags)).removesuffix(b"\n")
+    assert all(line.startswith(prefix) for line in lines)
+    text = b"\n".join(line[len(prefix) :] for line in lines)
+    assert text == encode_plain(record(message), split=False).removesuffix(b"\n")
+
+
+@given(texts, texts, st.integers(0, 2**31), st.integers(0, 10**9))
+def test_the_place_stays_short(thread, file, thread_id, line):
+    place = record(thread_name=thread, file=file, thread_id=thread_id, line=line, flags=Flags(debug=True), message="")
+    text = encode_plain(place, split=False).decode("utf-8", "surrogateescape").removesuffix("\n")
+    assert "\\ud" in text or len(text) <= 63
