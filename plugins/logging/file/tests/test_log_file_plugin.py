@@ -1,0 +1,100 @@
+"""Log files in a running service."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import logging
+import shutil
+from xml.etree import ElementTree
+
+import pytest
+
+from mtev_kernel import ConfigurationError, ExitCode
+from mtev_kernel.testing import NotReady, PluginConformance
+from mtev_log import Logs
+from mtev_log_file.plugin import LogFilePlugin
+
+
+class TestConformance(PluginConformance):
+    plugin = "log.file"
+    config = "<app><logs><log name='x' type='file' path='/dev/null'/></logs></app>"
+
+
+def service(path, attributes="type='file'"):
+    return f"""<app>
+      <logs>
+        <log name="out" path="{path}" facility="on" {attributes}/>
+        <log name="error"><outlet name="out"/></log>
+      </logs></app>"""
+
+
+@pytest.mark.parametrize("kind", ["file", "file_synch"])
+def test_lines_are_in_the_file_when_the_call_returns(mtev_kernel, tmp_path, kind):
+    path = tmp_path / "x.log"
+    running = mtev_kernel(service(path, f"type='{kind}'"))
+    logging.getLogger("acme").error("boom")
+    assert path.read_text() == "[error/acme] boom\n"
+    running.stop()
+
+
+def test_json_with_fields(mtev_kernel, tmp_path):
+    path = tmp_path / "x.log"
+    running = mtev_kernel(service(path, "type='file' format='json'"))
+    running.service(Logs).stream("error/acme").log("boom", peer="192.0.2.1")
+    (line,) = path.read_text().splitlines()
+    assert json.loads(line)["peer"] == "192.0.2.1"
+
+
+def test_a_missing_directory_stops_the_start_with_the_place(mtev_kernel, tmp_path):
+    with pytest.raises(NotReady) as caught:
+        mtev_kernel(service(tmp_path / "missing" / "x.log"))
+    text = str(caught.value)
+    assert "service.conf:3: <log>: 'out': it cannot be opened: [Errno 2] No such file or directory" in text
+    assert caught.value.running.wait() == ExitCode.CONFIG
+
+
+def test_no_path_is_refused_by_a_check(mtev_kernel):
+    with pytest.raises(NotReady, match=r"service.conf:1: <log>: 'x': type='file' needs to know where to write"):
+        mtev_kernel("<app><logs><log name='x' type='file'/></logs></app>")
+
+
+def test_a_vanished_directory_degrades_the_service_and_its_return_heals_it(mtev_kernel, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("mtev_log_file.backend.CHECK_S", 0.0)
+    monkeypatch.setattr("mtev_log.sink.RETRY_S", 0.0)
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    path = directory / "x.log"
+    running = mtev_kernel(service(path))
+    stream = running.service(Logs).stream("error/acme")
+    stream.log("before")
+    shutil.rmtree(directory)
+    for _ in range(3):
+        stream.log("lost")
+
+    async def barrier():
+        """What was asked of the kernel's loop before is done when this is."""
+
+    running.call(barrier)
+    assert running.plugin("log").state == "degraded"
+    assert "No such file or directory" in running.plugin("log").cause
+    directory.mkdir()
+    stream.log("after")
+    running.call(barrier)
+    assert running.plugin("log").state == "running"
+    assert path.read_text() == "[error/acme] after\n"
+    told = [line for line in capfd.readouterr().err.splitlines() if "mtev-log:" in line]
+    assert [line.partition("mtev-log: log 'out' ")[2].split(":")[0] for line in told] == [
+        "(type 'file') fails",
+        "works again; lost lines",
+    ]
+    assert told[1].endswith("lost lines: 3")
+
+
+def test_options_in_a_generic_are_refused(make_context):
+    with pytest.raises(ConfigurationError, match="'log.file' has no options"):
+        LogFilePlugin(make_context("log.file", config={"a": "1"})).configure()
+
+
+def test_the_sample_is_well_formed():
+    ElementTree.fromstring(importlib.resources.files("mtev_log_file").joinpath("sample.xml").read_text())
