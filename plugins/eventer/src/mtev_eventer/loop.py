@@ -1,0 +1,320 @@
+"""A loop: an asyncio event loop on a named thread, and the ways to give it work.
+
+All of them may be used from any thread. `run` awaits an outcome; `call`, `spawn`, `after` and `every` do not, so what
+fails in them is logged under the name that it was given, and the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+
+from ._bridge import Crossing
+from ._inbox import Inboxes
+from ._names import callback_name
+from ._slow import SlowLog
+from ._thread import LoopThread, new_loop
+from .errors import EventerError, LoopDied, LoopStopped
+from .timer import Timer, TimerInfo, TimerTable
+
+if TYPE_CHECKING:
+    from .pool import Pool
+
+__all__ = ["Loop", "LoopOptions", "Task"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """What the loops of an eventer have in common.
+
+    Args:
+        implementation: `uvloop` or `asyncio`.
+        debugging: switch on the debug mode of every loop.
+        slow_ms: see `SlowLog`.
+        inboxes: the eventer's.
+        log: for what goes wrong.
+        died: told when a loop died, on its thread.
+    """
+
+    implementation: str
+    debugging: bool
+    slow_ms: float
+    inboxes: Inboxes
+    log: logging.Logger
+    died: Callable[[LoopDied], None] | None
+
+
+class Task:
+    """Something that `Loop.spawn` set going. Thread-safe.
+
+    Attributes:
+        name: what it is called in logs.
+    """
+
+    __slots__ = ("_cancelled", "_done", "_task", "_thread", "name")
+
+    def __init__(self, name: str, thread: LoopThread) -> None:
+        self.name = name
+        self._thread = thread
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
+        self._done = False
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self._done
+
+    def cancel(self) -> None:
+        """Cancel it; returns at once. What has not begun never begins. Harmless to repeat."""
+        if not self._done:
+            self._cancelled = True
+            self._thread.inbox.post(self._cancel)
+
+    def _begin(self, run: Callable[[], Coroutine[object, object, None]], context: contextvars.Context) -> None:
+        if self._cancelled:
+            self._done = True
+            return
+        self._thread.expect(self._ended)
+        self._task = self._thread.loop.create_task(run(), name=self.name, context=context)
+        self._task.add_done_callback(self._finished)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._thread.settled(self._ended)
+        if not task.cancelled():
+            task.exception()  # logged where it was contained
+        self._ended()
+
+    def _ended(self) -> None:
+        self._done = True
+
+
+class Loop:
+    """One loop of a pool. Thread-safe.
+
+    Args:
+        name: `e:<pool>/<number>`; the thread is called so too.
+        pool: the pool that it belongs to.
+        options: what it has in common with others.
+
+    Attributes:
+        name: as above.
+        pool: as above.
+    """
+
+    def __init__(self, name: str, pool: Pool, options: LoopOptions) -> None:
+        self.name = name
+        self.pool = pool
+        self._options = options
+        self._slow = SlowLog("loop", pool.name, options.slow_ms)
+        self._lock = threading.Lock()
+        self._thread: LoopThread | None = None
+        self._timers = TimerTable()
+
+    @property
+    def asyncio_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop itself, for protocols and transports. Use it on its own thread only.
+
+        Raises:
+            LoopStopped: it is not running.
+        """
+        return self._running().loop
+
+    @property
+    def here(self) -> bool:
+        """Whether the caller runs on this loop."""
+        return self._thread is not None and self._thread.here
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes work."""
+        thread = self._thread
+        return thread is not None and thread.alive and not thread.stopping
+
+    async def run(self, function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+        """Run a coroutine function on this loop and wait for its outcome.
+
+        Cancelling the caller cancels it and waits until it has ended. It sees a copy of the caller's context variables.
+        On the loop itself this is a plain `await`.
+
+        Args:
+            function: called on this loop.
+            *args: its arguments.
+
+        Returns:
+            What it returned.
+
+        Raises:
+            LoopStopped: the loop is not running, or ends before.
+            Escaped: it called `sys.exit`.
+            BaseException: whatever else it raised.
+        """
+        thread = self._running()
+        here = asyncio.get_running_loop()
+        if here is thread.loop:
+            return await function(*args)
+        return await Crossing(functools.partial(function, *args), self._options.inboxes.of(here), thread).wait()
+
+    def call(self, function: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Call a plain function on this loop, soon, after what was asked for before. It must be quick.
+
+        Raises:
+            LoopStopped: the loop is not running.
+        """
+        context = contextvars.copy_context()
+        bound = functools.partial(function, *args)
+        name = functools.partial(callback_name, function)
+
+        def run() -> None:
+            self._contained(name, functools.partial(context.run, bound))
+
+        if not self._running().inbox.post(run):
+            raise self._stopped()
+
+    def spawn(self, function: Callable[[*Ts], Awaitable[object]], *args: *Ts, name: str) -> Task:
+        """Let a coroutine function run on this loop. A failure is logged. Cancelled when the loop stops.
+
+        Args:
+            function: called on this loop.
+            *args: its arguments.
+            name: what it is called in logs.
+
+        Raises:
+            LoopStopped: the loop is not running, or about to stop.
+        """
+        thread = self._running(new_work=True)
+        task = Task(name, thread)
+        run = functools.partial(self._guarded, name, functools.partial(function, *args))
+        context = contextvars.copy_context()
+        if not thread.inbox.post(lambda: task._begin(run, context), task._ended):
+            raise self._stopped()
+        return task
+
+    def after(self, delay_s: float, function: Callable[[*Ts], object], *args: *Ts, name: str) -> Timer:
+        """Call a function on this loop after a while. A failure is logged. Cancelled when the loop stops.
+
+        Args:
+            delay_s: from now, in seconds, 0 to `LONGEST_S`.
+            function: plain or `async`; a plain one must be quick.
+            *args: its arguments.
+            name: what the timer is called in logs and listings.
+
+        Raises:
+            LoopStopped: the loop is not running, or about to stop.
+            ValueError: the delay is out of range.
+        """
+        return self._timer(name, functools.partial(function, *args), delay_s, None)
+
+    def every(self, period_s: float, function: Callable[[*Ts], object], *args: *Ts, name: str) -> Timer:
+        """Call a function on this loop again and again, the first time after one period. Runs never overlap.
+
+        Args:
+            period_s: from beat to beat, in seconds, above 0 and up to `LONGEST_S`.
+            function: plain or `async`; a plain one must be quick. A run that fails is logged, and the next one comes.
+            *args: its arguments.
+            name: what the timer is called in logs and listings.
+
+        Raises:
+            LoopStopped: the loop is not running, or about to stop.
+            ValueError: the period is out of range.
+        """
+        return self._timer(name, functools.partial(function, *args), period_s, period_s)
+
+    def timers(self) -> list[TimerInfo]:
+        """The pending timers, the next one first."""
+        return self._timers.describe(self.pool.name, self.name)
+
+    def __repr__(self) -> str:
+        return f"<Loop {self.name}{'' if self.running else ', not running'}>"
+
+    # What `Eventer` does with it, on its own thread
+
+    def _start(self) -> LoopThread:
+        with self._lock:
+            if self._thread is not None and self._thread.alive:
+                raise EventerError(f"the loop '{self.name}' cannot start: its last thread has not ended yet")
+            loop = new_loop(self._options.implementation)
+            loop.set_debug(self._options.debugging)
+            self._timers = TimerTable()
+            self._thread = LoopThread(
+                self.name,
+                loop,
+                self._options.inboxes,
+                self._options.log,
+                self._options.died,
+                self._timers.cancel_all,
+            )
+            self._thread.start()
+            return self._thread
+
+    def _live_thread(self) -> LoopThread | None:
+        with self._lock:
+            return self._thread if self._thread is not None and self._thread.alive else None
+
+    # What a timer needs of it (`TimerHost`)
+
+    def post(self, run: Callable[[], None]) -> bool:
+        """Have something that contains its own failures run on this loop; False when it has ended."""
+        thread = self._thread
+        return thread is not None and thread.inbox.post(run)
+
+    def perform(self, name: str, function: Callable[[], object]) -> Awaitable[object] | None:
+        """Call a function here and now, contain its failure, and return what there is to await. On the loop only."""
+        result = self._contained(lambda: name, function)
+        return result if inspect.isawaitable(result) else None
+
+    def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None]) -> None:
+        """Let something be awaited, contain its failure, and say when it has ended. On the loop only."""
+
+        async def wait() -> None:
+            await awaitable
+
+        def finished(_: asyncio.Task[None]) -> None:
+            if isinstance(awaitable, Coroutine):
+                awaitable.close()  # cancelled before its first step, it would complain of never having been awaited
+            ended()
+
+        self.asyncio_loop.create_task(self._guarded(name, wait), name=name).add_done_callback(finished)
+
+    def _timer(self, name: str, function: Callable[[], object], delay_s: float, period_s: float | None) -> Timer:
+        self._running(new_work=True)
+        timer = self._timers.set(name, function, delay_s, period_s, self)
+        if timer is None:
+            raise self._stopped()
+        return timer
+
+    def _running(self, *, new_work: bool = False) -> LoopThread:
+        thread = self._thread
+        if thread is None or not thread.alive or (new_work and thread.stopping):
+            raise self._stopped()
+        return thread
+
+    def _stopped(self) -> LoopStopped:
+        return LoopStopped(f"the loop '{self.name}' is not running; loops run from the eventer's start to its stop")
+
+    def _contained(self, name: Callable[[], str], function: Callable[[], object]) -> object:
+        try:
+            return self._slow.timed(name, function)
+        except (Exception, SystemExit) as error:  # it must not end the loop, and nobody else is there to see it
+            self._options.log.error("%s on %s failed: %r", name(), self.name, error, exc_info=error)
+            return None
+
+    async def _guarded(self, name: str, function: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await function()
+        except (Exception, SystemExit) as error:  # as in _contained
+            self._options.log.error("task '%s' on %s failed: %r", name, self.name, error, exc_info=error)

@@ -1,0 +1,216 @@
+"""The eventer as a plugin: reads its stanza, publishes `Eventer`, and shows over REST and console what goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from mtev_conf import Configuration, Section
+from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
+
+from . import hookspecs
+from ._listing import jobqs_json, jobqs_lines, sockets_lines, timers_json, timers_lines
+from ._settings import EventerSettings, Remark, default_concurrency, read_settings
+from .errors import LoopDied
+from .eventer import Eventer
+
+__all__ = ["EventerPlugin"]
+
+_DRAIN_S = 5.0
+_STOP_S = 5.0
+_ATTRIBUTES = ("id", "implementation", "inherit", "require_env")
+
+
+class RestViews(Protocol):
+    """What the eventer uses of mtev-http."""
+
+    def view(self, base: str, expression: str, function: Callable[..., object], *, summary: str) -> object: ...
+
+
+class ConsoleCommands(Protocol):
+    """What the eventer uses of mtev-telnet."""
+
+    def command(
+        self, words: str, function: Callable[[Sequence[str]], Iterable[str]], *, summary: str, usage: str = ""
+    ) -> object: ...
+
+
+class EventerPlugin(Plugin):
+    """Runs an `Eventer` for the service.
+
+    Args:
+        context: this plugin's view of the kernel.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        context.hooks.declare(hookspecs)
+        self._started = context.hooks.site(hookspecs.eventer_started)
+        self._death: Future[None] = _unsettled()
+        self._eventer: Eventer | None = None
+
+    @property
+    def eventer(self) -> Eventer:
+        """What is published as a service, from `configure` on."""
+        assert self._eventer is not None
+        return self._eventer
+
+    def configure(self) -> None:
+        """Read `<eventer>`, make the pools and queues, and publish them.
+
+        Raises:
+            ConfigurationError: the stanza says something that cannot be.
+        """
+        settings = self._settings(self.context.services.require(Configuration))
+        if settings.implementation == "uvloop" and importlib.util.find_spec("uvloop") is None:
+            raise ConfigurationError(
+                'uvloop is not installed; install it, or write <eventer implementation="asyncio">', self.context.where
+            )
+        self._eventer = Eventer(settings, log=self.context.log, died=self._loop_died)
+        self.context.services.publish(Eventer, self._eventer)
+
+    def start(self) -> None:
+        """Start every loop; other plugins may use them from their own `start` on."""
+        self._death = _unsettled()
+        self.eventer.start()
+
+    async def post_init(self) -> None:
+        """Tell everybody that the loops turn."""
+        if self._started.call is not None:
+            await self._started.call()
+
+    async def run(self) -> None:
+        """Fail the plugin when a loop dies.
+
+        Raises:
+            LoopDied: one did.
+        """
+        await asyncio.wrap_future(self._death)
+
+    def drain(self) -> None:
+        """Wait for jobs, within limits."""
+        self.eventer.drain(_DRAIN_S)
+
+    def stop(self) -> None:
+        """Stop whatever runs."""
+        if self._eventer is not None:
+            self._eventer.stop(_STOP_S)
+
+    @hookimpl(optional=True)
+    def mtev_rest_routes(self, rest: RestViews) -> None:
+        """Add `/eventer/{sockets,timers,jobq}.json`."""
+
+        def sockets(query: Mapping[str, str]) -> object:
+            return self.eventer.sockets.describe()
+
+        def timers(query: Mapping[str, str]) -> object:
+            return timers_json(self.eventer.timers())
+
+        def jobqs(query: Mapping[str, str]) -> object:
+            return jobqs_json(queue.status() for queue in self.eventer.jobqs.values())
+
+        rest.view("/eventer/", r"^sockets\.json$", sockets, summary="sockets in use, and what serves them")
+        rest.view("/eventer/", r"^timers\.json$", timers, summary="pending timers, the next one first")
+        rest.view("/eventer/", r"^jobq\.json$", jobqs, summary="job queues and how busy they are")
+
+    @hookimpl(optional=True)
+    def mtev_console_commands(self, console: ConsoleCommands) -> None:
+        """Add `show eventer debug {sockets,timers,jobq}`."""
+
+        def sockets(arguments: Sequence[str]) -> Iterable[str]:
+            _none(arguments)
+            return sockets_lines(self.eventer.sockets.entries())
+
+        def timers(arguments: Sequence[str]) -> Iterable[str]:
+            _none(arguments)
+            return timers_lines(self.eventer.timers())
+
+        def jobqs(arguments: Sequence[str]) -> Iterable[str]:
+            if len(arguments) > 1:
+                raise ValueError("at most one argument is allowed: the name of a job queue")
+            queues = [queue.status() for queue in self.eventer.jobqs.values()]
+            return jobqs_lines(queues, arguments[0] if arguments else None)
+
+        console.command("show eventer debug sockets", sockets, summary="sockets in use, and what serves them")
+        console.command("show eventer debug timers", timers, summary="pending timers, the next one first")
+        console.command("show eventer debug jobq", jobqs, summary="job queues and how busy they are", usage="[QUEUE]")
+
+    def _loop_died(self, error: LoopDied) -> None:
+        self.context.degraded(str(error))
+        if not self._death.done():
+            self._death.set_exception(error)
+
+    def _settings(self, configuration: Configuration) -> EventerSettings:
+        if self.context.config:
+            keys = ", ".join(sorted(self.context.config))
+            self.context.warn(f"{self.context.where}: {keys}: no effect here; the eventer reads <eventer><config>")
+        sections = [each for each in configuration.sections("eventer | include/eventer") if each.enabled]
+        for unused in sections[:-1]:
+            self.context.warn(f"{unused.where}: this <eventer> is not used; the last one, at {sections[-1].where}, is")
+        section = sections[-1] if sections else None
+        settled = read_settings(
+            section.hash() if section is not None else {},
+            section.attributes.get("implementation") if section is not None else None,
+            concurrency=default_concurrency(gil=_has_gil(), processors=os.cpu_count()),
+        )
+        if section is None:
+            return settled.settings
+        for text in _misplaced(section):
+            self.context.warn(text)
+        places = _places(section)
+        for remark in settled.warnings:
+            self.context.warn(_placed(remark, section, places))
+        for remark in settled.notes:
+            self.context.log.info("%s", _placed(remark, section, places))
+        if settled.errors:
+            first, *more = settled.errors
+            message = "; ".join([first.text, *(_placed(each, section, places) for each in more)])
+            raise ConfigurationError(f"<eventer>: {message}", places.get(first.key, section.where))
+        return settled.settings
+
+
+def _unsettled() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()  # so that cancelling the one who waits does not cancel it
+    return future
+
+
+def _none(arguments: Sequence[str]) -> None:
+    if arguments:
+        raise ValueError("no arguments allowed to this command.")
+
+
+def _has_gil() -> bool:
+    asked: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
+    return True if asked is None else asked()
+
+
+def _places(section: Section) -> dict[str, str]:
+    """Where each key in force is written, as far as that can be seen."""
+    return {
+        each.attributes.get("name", each.name) if each.name == "value" else each.name: each.where
+        for each in section.sections("ancestor-or-self::*/config/*")
+    }
+
+
+def _placed(remark: Remark, section: Section, places: Mapping[str, str]) -> str:
+    return f"{places.get(remark.key, section.where)}: <eventer>: {remark.text}"
+
+
+def _misplaced(section: Section) -> list[str]:
+    """What stands in the stanza where nobody reads it."""
+    texts = [
+        f"{section.where}: <eventer>: the attribute '{name}' is not read here and has no effect"
+        for name in section.attributes
+        if name not in _ATTRIBUTES and ":" not in name and not name.startswith("{")
+    ]
+    texts += [
+        f"{each.where}: <eventer>: <{each.name}> stands outside of <config> and has no effect; write it inside"
+        for each in section.sections("*[not(self::config)]")
+    ]
+    return texts

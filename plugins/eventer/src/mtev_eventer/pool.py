@@ -1,0 +1,42 @@
+"""A pool: a named set of loops that share one kind of work."""
+
+from __future__ import annotations
+
+import threading
+
+from .loop import Loop, LoopOptions
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """A named set of loops. Thread-safe.
+
+    Args:
+        name: its name.
+        concurrency: how many loops it has.
+        first: number of its first loop; numbers run across the pools of an eventer.
+        options: what its loops have in common.
+
+    Attributes:
+        name: its name.
+        loops: its loops, always the same ones.
+    """
+
+    def __init__(self, name: str, concurrency: int, first: int, options: LoopOptions) -> None:
+        self.name = name
+        self.loops: tuple[Loop, ...] = tuple(
+            Loop(f"e:{name}/{number}", self, options) for number in range(first, first + concurrency)
+        )
+        self._lock = threading.Lock()
+        self._next = 0
+
+    def choose(self) -> Loop:
+        """The loop whose turn it is."""
+        with self._lock:
+            loop = self.loops[self._next]
+            self._next = (self._next + 1) % len(self.loops)
+        return loop
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.name} of {len(self.loops)}>"

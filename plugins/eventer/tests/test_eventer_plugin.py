@@ -1,0 +1,300 @@
+"""The plugin: its stanza, what it publishes, hooks, views and commands, alone and in a kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+import logging
+import re
+
+import pytest
+
+from mtev_conf import Configuration
+from mtev_conf.plugin import ConfPlugin
+from mtev_eventer import Eventer, LoopDied, SocketInfo
+from mtev_eventer.plugin import EventerPlugin
+from mtev_kernel import ConfigurationError, ExitCode, Plugin, hookimpl, hookspec
+from mtev_kernel.testing import PluginConformance, inline
+
+SAMPLE = importlib.resources.files("mtev_eventer").joinpath("sample.xml").read_text()
+
+
+def manifest_of(package):
+    return importlib.resources.files(package).joinpath("plugin.toml").read_text()
+
+
+@pytest.fixture
+def make(make_context):
+    def make(stanza="", **context):
+        text = f"<app>\n{stanza}\n</app>"
+        made = make_context(
+            "eventer",
+            manifest=manifest_of("mtev_eventer"),
+            services={Configuration: Configuration.parse(text, "app.conf", {})},
+            **context,
+        )
+        plugin = EventerPlugin(made)
+        made.hooks.attach(plugin)
+        return plugin
+
+    return make
+
+
+def configured(make, stanza):
+    plugin = make(stanza)
+    plugin.configure()
+    return plugin
+
+
+def test_without_a_stanza_there_are_defaults(make):
+    plugin = configured(make, "")
+    assert plugin.context.services.require(Eventer) is plugin.eventer
+    assert list(plugin.eventer.pools) == ["default"]
+    assert list(plugin.eventer.jobqs) == ["default_queue"]
+    assert plugin.context.control.warnings == []
+
+
+@pytest.mark.parametrize("wrap", ["{}", "<include>{}</include>"])
+def test_the_stanza_makes_pools_and_queues(make, wrap):
+    stanza = "<eventer implementation='asyncio'><config><loop_web>2</loop_web><jobq_io>3</jobq_io></config></eventer>"
+    eventer = configured(make, wrap.format(stanza)).eventer
+    assert eventer.settings.implementation == "asyncio"
+    assert [len(eventer.pool(name).loops) for name in ("default", "web")] == [1, 2]
+    assert eventer.jobq("io").concurrency == 3
+
+
+def test_the_sample_is_taken_without_a_word(make, caplog):
+    plugin = configured(make, SAMPLE)
+    assert set(plugin.eventer.pools) == {"default", "web"}
+    assert plugin.eventer.settings.queues[1].order == "lifo"
+    assert plugin.context.control.warnings == []
+
+
+def test_errors_name_file_line_element_and_key(make):
+    stanza = "<eventer>\n<config>\n<concurrency>many</concurrency>\n<jobq_io>4,2</jobq_io>\n</config></eventer>"
+    with pytest.raises(ConfigurationError) as caught:
+        configured(make, stanza)
+    assert caught.value.where == "app.conf:4"
+    assert str(caught.value).startswith("app.conf:4: <eventer>: concurrency: 'many' is not an integer")
+    assert "app.conf:5: <eventer>: jobq_io: the concurrency of 4 is above the max of 2" in str(caught.value)
+
+
+def test_an_unknown_implementation(make):
+    with pytest.raises(ConfigurationError, match=r'app.conf:2: <eventer>: implementation="trio" is not known'):
+        configured(make, "<eventer implementation='trio'/>")
+
+
+@pytest.mark.parametrize(
+    ("stanza", "warning"),
+    [
+        ("<eventer>\n<config>\n<conccurency>1</conccurency></config></eventer>", "app.conf:4: .* mean 'concurrency'?"),
+        ("<eventer><config>\n<ssl_ctx_cache_expiry>5</ssl_ctx_cache_expiry></config></eventer>", "app.conf:3: .*TLS"),
+        ("<eventer><config>\n<value name='wh at'>5</value></config></eventer>", "app.conf:3: .*'wh at' is not a key"),
+        ("<eventer>\n<concurrency>3</concurrency></eventer>", "app.conf:3: .*outside of <config>"),
+        ("<eventer implementatoin='asyncio'/>", "app.conf:2: .*attribute 'implementatoin' is not read"),
+        ("<eventer><config/></eventer>\n<eventer/>", "app.conf:2: this <eventer> is not used.*app.conf:3"),
+    ],
+)
+def test_what_has_no_effect_is_warned_of(make, stanza, warning):
+    (told,) = configured(make, stanza).context.control.warnings
+    assert re.match(warning, told)
+
+
+def test_options_in_the_wrong_place_are_warned_of(make):
+    plugin = make("", config={"concurrency": "3"})
+    plugin.configure()
+    assert "concurrency: no effect here" in plugin.context.control.warnings[0]
+
+
+def test_libmtevs_implementation_is_noted(make, caplog):
+    caplog.set_level(logging.INFO)
+    configured(make, "<eventer implementation='epoll'/>")
+    assert "app.conf:2: <eventer>: implementation=\"epoll\" is libmtev's" in caplog.text
+
+
+def test_life_and_second_life(make):
+    plugin = configured(make, "")
+    plugin.stop()
+    for _ in range(2):
+        plugin.start()
+        assert asyncio.run(plugin.eventer.default.choose().run(asyncio.sleep, 0, "slept")) == "slept"
+        plugin.drain()
+        plugin.stop()
+
+
+def test_stop_before_configure(make):
+    make().stop()
+
+
+def test_the_hook_is_called_once_all_loops_turn(make):
+    plugin = configured(make, "")
+    seen = []
+
+    class Other:
+        @hookimpl
+        async def eventer_started(self):
+            seen.append(plugin.eventer.default.choose().running)
+
+    plugin.context.hooks.attach(Other())
+    plugin.start()
+    asyncio.run(plugin.post_init())
+    assert seen == [True]
+    plugin.stop()
+
+
+def test_a_dying_loop_fails_the_plugin(make):
+    plugin = configured(make, "")
+    plugin.start()
+
+    async def main():
+        run = asyncio.create_task(plugin.run())
+        await asyncio.sleep(0)
+        plugin._loop_died(LoopDied("the loop 'e:default/0' died"))
+        plugin._loop_died(LoopDied("the loop 'e:default/1' died"))
+        with pytest.raises(LoopDied, match="e:default/0"):
+            await run
+
+    asyncio.run(main())
+    assert plugin.context.control.reasons == ["the loop 'e:default/0' died", "the loop 'e:default/1' died"]
+    plugin.stop()
+
+
+def test_run_ends_when_it_is_cancelled(make):
+    plugin = configured(make, "")
+
+    async def main():
+        run = asyncio.create_task(plugin.run())
+        await asyncio.sleep(0)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        plugin._loop_died(LoopDied("late"))
+
+    asyncio.run(main())
+
+
+class Registries:
+    """Stands for the REST service and the console."""
+
+    def __init__(self):
+        self.views, self.commands = {}, {}
+
+    def view(self, base, expression, function, *, summary):
+        assert summary
+        self.views[base + expression] = function
+
+    def command(self, words, function, *, summary, usage=""):
+        assert summary
+        self.commands[words] = function
+
+
+@pytest.fixture
+def shown(make):
+    plugin = configured(make, "<eventer><config><jobq_io>2</jobq_io></config></eventer>")
+    plugin.start()
+    registries = Registries()
+    plugin.mtev_rest_routes(registries)
+    plugin.mtev_console_commands(registries)
+    yield plugin.eventer, registries
+    plugin.stop()
+
+
+def test_views(shown):
+    eventer, registries = shown
+    eventer.sockets.add(SocketInfo("echo", 5))
+    eventer.default.choose().after(100, print, name="later")
+    views = registries.views
+    assert set(views) == {rf"/eventer/^{name}\.json$" for name in ("sockets", "timers", "jobq")}
+    assert [each["callback"] for each in views[r"/eventer/^sockets\.json$"]({})] == ["echo"]
+    assert [each["callback"] for each in views[r"/eventer/^timers\.json$"]({})] == ["later"]
+    assert list(views[r"/eventer/^jobq\.json$"]({})) == ["default_queue", "io"]
+
+
+def test_commands(shown):
+    eventer, registries = shown
+    eventer.sockets.add(SocketInfo("echo", 5))
+    eventer.default.choose().after(100, print, name="later")
+    commands = {words.rpartition(" ")[2]: function for words, function in registries.commands.items()}
+    assert all(words.startswith("show eventer debug ") for words in registries.commands)
+    assert "echo" in next(iter(commands["sockets"]([])))
+    assert "later" in next(iter(commands["timers"]([])))
+    assert [line for line in commands["jobq"]([]) if line.startswith("=")] == ["=== default_queue ===", "=== io ==="]
+    assert next(iter(commands["jobq"](["io"]))) == "=== io ==="
+    for refused in (lambda: commands["sockets"](["x"]), lambda: commands["jobq"](["x", "y"])):
+        with pytest.raises(ValueError, match="allowed"):
+            refused()
+    with pytest.raises(LookupError, match="no jobq found for 'nope'"):
+        list(commands["jobq"](["nope"]))
+
+
+CONF = inline(ConfPlugin, manifest_of("mtev_conf"), distribution="mtev-conf 0.1.0")
+EVENTER = inline(EventerPlugin, manifest_of("mtev_eventer"), distribution="mtev-eventer 0.1.0")
+
+
+class UserSpecs:
+    @hookspec
+    def mtev_rest_routes(rest): ...
+
+
+class User(Plugin):
+    """Uses the eventer from its own start on."""
+
+    manifest = 'id = "user"\nsummary = "x"\napi = "1.0"\nrequires = ["eventer"]\nhooks = ["mtev_rest_routes"]\n'
+
+    def __init__(self, context):
+        super().__init__(context)
+        context.hooks.declare(UserSpecs)
+        self.events = []
+        context.services.publish(User, self)
+
+    async def start(self):
+        eventer = self.context.services.require(Eventer)
+        self.events.append(await eventer.default.choose().run(asyncio.sleep, 0, "on a loop"))
+        self.events.append(await eventer.jobq().run(str, "in a job"))
+        registries = Registries()
+        self.context.hooks.site(UserSpecs.mtev_rest_routes).call(registries)
+        self.events.append(len(registries.views))
+
+    @hookimpl
+    async def eventer_started(self):
+        self.events.append("eventer_started")
+
+
+def test_in_a_kernel(mtev_kernel):
+    stanza = "<eventer><config><loop_web>2</loop_web></config></eventer>"
+    modules = "<modules><generic image='user' name='user'/></modules>"
+    running = mtev_kernel(f"<app>{stanza}{modules}</app>", plugins=[CONF, EVENTER, User])
+    user = running.service(User)
+    assert user.events == ["on a loop", "in a job", 3, "eventer_started"]
+    assert running.plugin("eventer").state == "running"
+    assert running.stop() == ExitCode.OK
+
+
+def test_a_dying_loop_ends_the_service(mtev_kernel):
+    running = mtev_kernel("<app><eventer implementation='asyncio'/></app>", plugins=[CONF, EVENTER])
+    loop = running.service(Eventer).default.choose()
+
+    def break_machinery(timeout):
+        raise OSError(9, "Bad file descriptor")
+
+    loop.call(setattr, loop.asyncio_loop._selector, "select", break_machinery)
+    assert running.wait() == ExitCode.FAILURE
+    assert any("the loop 'e:default/0' died" in each.message for each in running.errors)
+
+
+class TestConformance(PluginConformance):
+    manifest = manifest_of("mtev_eventer")
+    factory = EventerPlugin
+    config = f"<app>{SAMPLE}</app>"
+
+    @pytest.fixture(autouse=True)
+    def conf_is_there(self, monkeypatch):
+        """The suite adds one plugin inline; this one needs the configuration plugin beside it."""
+        from mtev_kernel.testing import KernelStarter
+
+        make = KernelStarter.kernel
+
+        def with_conf(starter, config=None, *, plugins=(), **more):
+            return make(starter, config, plugins=[CONF, *plugins], **more)
+
+        monkeypatch.setattr(KernelStarter, "kernel", with_conf)
