@@ -59,9 +59,7 @@ def test_lists_may_stand_in_containers_and_be_switched_off():
 
 def test_every_condition_is_read():
     access = read_access(
-        document(
-            '<rest><acl type="allow" user="" auth="" cn="" url="^/$" ip="127.0.0.0/8" listener_acl="int"/></rest>'
-        )
+        document('<rest><acl type="allow" user="" auth="" cn="" url="^/$" ip="127.0.0.0/8" listener_acl="int"/></rest>')
     )
     assert access.decide(Caller()).allowed
     assert not access.decide(Caller("/x")).allowed

@@ -174,9 +174,7 @@ class AccessLists:
                     return Verdict(rule.allow, rule.where, f"{_word(rule.allow)} by <rule>")
                 target, position = self._targets[rule.skipto]
                 if target != index and not self.lists[target].conditions.hold(subject):
-                    return Verdict(
-                        False, rule.where, f"denied: the <acl> of skipto '{rule.skipto}' does not apply"
-                    )
+                    return Verdict(False, rule.where, f"denied: the <acl> of skipto '{rule.skipto}' does not apply")
                 index = target
                 break
             else:

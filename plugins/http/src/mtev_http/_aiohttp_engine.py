@@ -7,7 +7,8 @@ What aiohttp does by default, and what it does here:
 3. Bad requests are logged with a traceback each; here with one bounded line.
 4. Every request is written to an access log through the standard library; here to none: that is `http_request_log`.
 5. `Expect: 100-continue` is left to the application; here the first read of the body answers it.
-6. A closed connection lets the handler run on; here it cancels the handler.
+6. A client that closes its sending side gets nothing; here it gets what it has asked for, if that comes soon. Then its
+   handler is cancelled, for there is no telling whether it has left altogether.
 7. What calls itself HTTP/0.9 is answered; here it is refused.
 8. A body whose framing breaks leaves its reader waiting; here the reader is told.
 """
@@ -91,7 +92,6 @@ class AiohttpEngine:
     async def _handle(self, raw: web.BaseRequest) -> web.StreamResponse:
         connection = raw.protocol
         assert isinstance(connection, _Connection), "protocols of this server are made by this engine"
-        connection.busy = True
         connection.link.touch()
         if raw.version not in _VERSIONS:
             raise BadHttpMessage(f"HTTP version {raw.version[0]}.{raw.version[1]}")
@@ -111,18 +111,16 @@ class AiohttpEngine:
         return _Answer(response, close, lambda sent: self._sent(connection, request, response, sent))
 
     def _sent(self, connection: _Connection, request: Request, response: Response, sent_bytes: int) -> None:
-        connection.busy = False
+        connection.answered()
         self.dispatcher.completed(request, response, sent_bytes)
 
 
 class _Connection(web.RequestHandler):
     """aiohttp's protocol, with what this engine has to know of a connection."""
 
-    __slots__ = ("busy", "engine", "last", "link")
+    __slots__ = ("_answers", "_farewell", "engine", "last", "link")
 
-    def __init__(
-        self, engine: AiohttpEngine, server: web.Server, loop: asyncio.AbstractEventLoop, link: Link
-    ) -> None:
+    def __init__(self, engine: AiohttpEngine, server: web.Server, loop: asyncio.AbstractEventLoop, link: Link) -> None:
         settings = engine.settings
         super().__init__(
             server,
@@ -138,8 +136,9 @@ class _Connection(web.RequestHandler):
         )
         self.engine = engine
         self.link = link
-        self.busy = False
         self.last = False
+        self._answers = 0
+        self._farewell: asyncio.TimerHandle | None = None
         link.add_drain(self.drain)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -148,12 +147,34 @@ class _Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        if self._farewell is not None:
+            self._farewell.cancel()
         self.engine.closed(self)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp says None, which asyncio reads as False
+        """The peer sends no more: stay open for a while if responses are owed and can be made."""
+        transport, request = self.transport, self._current_request
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return False
+        if not self._owing or (request is not None and not request.content.is_eof()):
+            return False
+        self._farewell = self._loop.call_later(self.engine.settings.linger_timeout_s, self.force_close)
+        return True
+
+    def answered(self) -> None:
+        """A response was sent, or could not be."""
+        self._answers += 1
+        if self._farewell is not None and not self._owing:
+            self.close()
+
+    @property
+    def _owing(self) -> bool:
+        return self._request_count > self._answers  # aiohttp counts a request as soon as its header is parsed
 
     def drain(self) -> None:
         """Close, unless a response is owed; that response will close the connection."""
         self.last = True
-        if not self.busy and not self._messages:
+        if not self._owing:
             self.close()
             self.force_close()
 
@@ -166,19 +187,18 @@ class _Connection(web.RequestHandler):
                 request.content.set_exception(web.RequestPayloadError(str(error)))
 
     def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or what went wrong in a dispatcher that may not raise."""
         if not isinstance(exc, HttpProcessingError):
             self.engine.log.error("the dispatcher failed", exc_info=exc)
-            return _Answer(error_response(500, "internal error"), close=True)
+            return _Answer(error_response(500, "internal error"), True, self._refused)
         status, text = _verdict(exc, self.engine.settings)
         malformed(self.engine.log, self.link.peer, f"{text}: {_detail(exc)}")
-        return _Answer(error_response(status, text), close=True)
+        return _Answer(error_response(status, text), True, self._refused)
+
+    def _refused(self, sent_bytes: int) -> None:
+        self.answered()
 
     def log_exception(self, *args: object, **kw: object) -> None:
         """Say what aiohttp reports, in one line when it is about the peer."""
@@ -218,7 +238,7 @@ class _Body(BodySource):
 class _Answer(web.Response):
     """A `Response` in aiohttp's clothes, which tells when it has been sent."""
 
-    def __init__(self, response: Response, close: bool, sent: Callable[[int], None] | None = None) -> None:
+    def __init__(self, response: Response, close: bool, sent: Callable[[int], None]) -> None:
         headers = [*response.header_pairs(), ("Server", _SERVER)]
         if response.content_type:
             headers.append(("Content-Type", response.content_type))
@@ -227,7 +247,7 @@ class _Answer(web.Response):
         super().__init__(status=response.status, body=response.body, headers=headers)
         if close:
             self.force_close()
-        self._sent = sent
+        self._sent: Callable[[int], None] | None = sent
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send the header."""

@@ -28,8 +28,9 @@ class EngineSettings:
         header_limit_bytes: the longest header field.
         header_count: the most header fields.
         target_limit_bytes: the longest request target.
-        linger_timeout_s: how long a body that the handler left unread is read and dropped, so that the client gets to
-            see its response; then the connection closes.
+        linger_timeout_s: how long to wait for the end of a connection: a body that the handler left unread is read and
+            dropped, so that the client gets to see its response; and a client that has closed its sending side may
+            still get what it asked for.
         body: size and time of bodies.
     """
 

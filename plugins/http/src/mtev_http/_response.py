@@ -107,9 +107,7 @@ def text_response(text: str, status: int = 200, *, headers: Fields = ()) -> Resp
     return Response(status, text, headers=headers)
 
 
-def error_response(
-    status: int, message: str, *, close: bool = False, headers: Fields = ()
-) -> Response:
+def error_response(status: int, message: str, *, close: bool = False, headers: Fields = ()) -> Response:
     """The shape of every error that this distribution answers with: `{"error": message}`."""
     response = json_response({"error": message}, status, headers=headers)
     response.close = close

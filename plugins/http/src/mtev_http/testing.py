@@ -111,6 +111,10 @@ class Client:
         except ConnectionResetError:
             return b""
 
+    async def end(self) -> None:
+        """Close the sending side only."""
+        self._writer.write_eof()
+
     async def leave(self) -> None:
         """Close."""
         self._writer.close()
@@ -306,7 +310,7 @@ class EngineConformance:
             for client in (silent, half, used):
                 await client.closed()
 
-        self.play(scenario, EngineSettings(keepalive_timeout_s=_SHORT_S))
+        self.play(scenario, EngineSettings(keepalive_timeout_s=_SHORT_S * 5))
 
     def test_a_peer_that_leaves_cancels_its_handler_quietly(self) -> None:
         """Nobody would read the answer."""
@@ -328,6 +332,33 @@ class EngineConformance:
             await entered.wait()
             await client.leave()
             await cancelled.wait()
+            assert wire.records == []
+
+        self.play(scenario, EngineSettings(linger_timeout_s=_SHORT_S))
+
+    def test_a_peer_that_has_said_all_gets_its_responses(self) -> None:
+        """One that closes its sending side and waits; then the connection closes."""
+
+        async def scenario(wire: Wire) -> None:
+            entered, gate = asyncio.Event(), asyncio.Event()
+
+            async def wait(request: Request) -> Response:
+                entered.set()
+                await gate.wait()
+                return Response(200, "waited")
+
+            wire.rest.add("GET", "/", "^wait$", wait, summary="waits")
+            quick, slow = await wire.client(), await wire.client()
+            await quick.send(b"GET /echo/quick HTTP/1.0\r\n\r\n")
+            await quick.end()
+            assert (await quick.reply()).body == b"quick"
+            assert await quick.closed() == b""
+            await slow.send(b"GET /wait HTTP/1.1\r\n" + _HOST + b"\r\nGET /echo/next HTTP/1.1\r\n" + _HOST + b"\r\n")
+            await slow.end()
+            await entered.wait()
+            gate.set()
+            assert [(await slow.reply()).body for _ in range(2)] == [b"waited", b"next"]
+            assert await slow.closed() == b""
             assert wire.records == []
 
         self.play(scenario)
