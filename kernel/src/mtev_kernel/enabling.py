@@ -7,7 +7,7 @@ plugin requires it. Being installed is not enough.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from .discovery import Found, hint
@@ -18,6 +18,7 @@ from .manifest import Manifest
 __all__ = ["Enabled", "Selection", "foreign_manifest", "select", "unclaimed_stanza"]
 
 _SEVERITY: dict[OnError, int] = {"ignore": 0, "retry": 1, "fail": 2}
+_REQUIRED_BY = "required by plugin "
 KERNEL_STANZA = "modules"
 
 
@@ -107,9 +108,9 @@ def foreign_manifest(request: ModuleRequest) -> Manifest:
     return Manifest(id=request.name, summary="", api=(0, 0), requires=requires, symbol=request.symbol)
 
 
-def _plain(found: Found, where: str, on_error: OnError = "fail") -> Enabled:
+def _plain(found: Found, where: str) -> Enabled:
     assert found.manifest is not None
-    return Enabled(found.name, found.manifest, found, where, on_error)
+    return Enabled(found.name, found.manifest, found, where, "fail")
 
 
 def _add_requested(chosen: dict[str, Enabled], found: Sequence[Found], requests: Sequence[ModuleRequest]) -> None:
@@ -178,27 +179,19 @@ def _unknown_image(tag: str, request: ModuleRequest, found: Sequence[Found]) -> 
 
 
 def _add_required(chosen: dict[str, Enabled], usable: dict[str, Found]) -> None:
-    changed = True
-    while changed:
-        changed = False
-        for wanting in list(chosen.values()):
-            for name in wanting.manifest.requires:
-                carriers = [each for each in chosen.values() if name in (each.name, *each.manifest.names)]
-                if not carriers:
-                    offer = _provider(name, usable)
-                    if offer is None:
-                        continue
-                    carriers = [_plain(offer, f"required by plugin '{wanting.name}'", wanting.on_error)]
-                    chosen[offer.name] = carriers[0]
-                    changed = True
-                for carrier in carriers:
-                    # What only an ignorable plugin needs must not take the service down either.
-                    if carrier.where.startswith("required by") and (
-                        _SEVERITY[carrier.on_error] < _SEVERITY[wanting.on_error]
-                    ):
-                        assert carrier.found is not None
-                        chosen[carrier.name] = _plain(carrier.found, carrier.where, wanting.on_error)
-                        changed = True
+    waiting = list(chosen.values())
+    while waiting:
+        wanting = waiting.pop()
+        for name in wanting.manifest.requires:
+            carriers = [each for each in chosen.values() if name in (each.name, *each.manifest.names)]
+            if not carriers and (offer := _provider(name, usable)) is not None:
+                carriers = [_plain(offer, f"{_REQUIRED_BY}'{wanting.name}'")]
+            for carrier in carriers:
+                # What only an ignorable plugin needs must not take the service down either.
+                lesser = _SEVERITY[carrier.on_error] < _SEVERITY[wanting.on_error]
+                if carrier.name not in chosen or (carrier.where.startswith(_REQUIRED_BY) and lesser):
+                    chosen[carrier.name] = replace(carrier, on_error=wanting.on_error)
+                    waiting.append(chosen[carrier.name])
 
 
 def _provider(name: str, usable: dict[str, Found]) -> Found | None:

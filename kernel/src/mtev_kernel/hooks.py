@@ -309,16 +309,15 @@ class HookRegistry:
                 self._rebuild(point)
 
     def _attach(self, members: Sequence[Implementation]) -> Attachment:
+        attachment = Attachment(self, members)
         with self._lock:
-            done: list[Implementation] = []
             try:
                 for member in members:
                     self._add(member)
-                    done.append(member)
             except HookError:
-                self._remove(done)
+                attachment.detach()
                 raise
-        return Attachment(self, members)
+        return attachment
 
     def _add(self, new: Implementation) -> None:
         point = self._points.get(new.hook)
