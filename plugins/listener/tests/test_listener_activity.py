@@ -5,6 +5,7 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mtev_listener._activity import Idleness, Sweep, looking_period_s, tcp_counters, tcp_counters_work
 
 

@@ -5,6 +5,7 @@ import ipaddress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mtev_listener._address import TcpAddress, UnixAddress, endpoint_of, parse_address, show_endpoint
 
 

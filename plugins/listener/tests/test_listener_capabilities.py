@@ -4,6 +4,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+
 from mtev_listener import Capabilities, RegistrationError
 from mtev_listener._capabilities import Snapshot, as_json, as_xml, this_machine
 from mtev_listener._commands import Command
@@ -32,10 +33,7 @@ def test_json_has_libmtevs_fields():
     (service,) = document["services"].values()
     assert service == {
         "control_dispatch": "control_dispatch",
-        "commands": {
-            "0x47455420": {"name": "mtev_wire_rest_api", "version": "1.0"},
-            "0x52455645": {"name": "reverse"},
-        },
+        "commands": {"0x47455420": {"name": "mtev_wire_rest_api", "version": "1.0"}, "0x52455645": {"name": "reverse"}},
     }
     assert document["unameRun"]["bitwidth"] in (32, 64)
     assert set(document["unameRun"]) == {"bitwidth", "sysname", "nodename", "release", "version", "machine"}

@@ -1,8 +1,11 @@
 """Four bytes, however they are cut up, choose a command; none of what was read is lost."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mtev_listener._commands import Chosen, Command, CommandMatcher, CommandTable, Unknown, code_text
 from mtev_listener.errors import RegistrationError
 
@@ -16,7 +19,7 @@ def table(*codes):
 
 def cut(data, places):
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 CODES = st.binary(min_size=4, max_size=4)

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mtev_conf import Configuration
 from mtev_listener._address import TcpAddress, UnixAddress
 from mtev_listener._settings import DEFAULT_BACKLOG, combined, read_listeners
@@ -84,7 +85,8 @@ def test_everything_wrong_is_reported_at_once_with_its_place():
         """<listeners>
              <listener port="80"/>
              <listener type="x" port="99999" address="localhost" backlog="none" fanout="perhaps" mode="9"/>
-             <listener type="x" port="1"><config><idle_timeout>soon</idle_timeout><no_delay>?</no_delay></config></listener>
+             <listener type="x" port="1"><config>
+               <idle_timeout>soon</idle_timeout><no_delay>?</no_delay></config></listener>
            </listeners>"""
     )
     assert all(each.startswith("app.conf:") for each in found)
@@ -97,7 +99,9 @@ def test_everything_wrong_is_reported_at_once_with_its_place():
 
 
 def test_a_fault_on_a_container_is_reported_once_however_many_inherit_it():
-    found = complaints('<listeners backlog="many"><listener type="x" port="1"/><listener type="x" port="2"/></listeners>')
+    found = complaints(
+        '<listeners backlog="many"><listener type="x" port="1"/><listener type="x" port="2"/></listeners>'
+    )
     assert len(found) == 1
 
 
@@ -151,7 +155,9 @@ def test_values_may_come_from_the_environment():
 
 @given(
     st.dictionaries(
-        st.sampled_from(["type", "address", "port", "backlog", "mode", "fanout", "fanout_pool", "ssl", "accept_thread"]),
+        st.sampled_from(
+            ["type", "address", "port", "backlog", "mode", "fanout", "fanout_pool", "ssl", "accept_thread"]
+        ),
         st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters='"<&'), max_size=12),
     ),
     st.dictionaries(

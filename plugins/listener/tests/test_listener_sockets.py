@@ -1,4 +1,4 @@
-"""Binding: where it fails it says where and why; of the file system it removes what is its own and dead, nothing else."""
+"""Binding: a failure says where and why; of the file system only what is its own and dead is removed."""
 
 import errno
 import os
@@ -6,6 +6,7 @@ import socket
 import stat
 
 import pytest
+
 from mtev_listener import BindError
 from mtev_listener._address import TcpAddress, UnixAddress
 from mtev_listener._settings import ListenerSettings

@@ -253,10 +253,7 @@ class Acceptor:
 
         def opening() -> Opening:
             return Opening(
-                connection,
-                self._factory,
-                no_delay=self.settings.no_delay,
-                watch_reads=bool(timeout_s) and not counted,
+                connection, self._factory, no_delay=self.settings.no_delay, watch_reads=bool(timeout_s) and not counted
             )
 
         try:

@@ -123,9 +123,7 @@ def as_json(snapshot: Snapshot) -> dict[str, object]:
         "mtev_version": snapshot.mtev_version,
         "unameBuild": {"bitwidth": snapshot.build.bitwidth, **snapshot.build.names},
         "unameRun": {"bitwidth": snapshot.run.bitwidth, **snapshot.run.names},
-        "features": {
-            name: {"version": version} if version else {} for name, version in snapshot.features.items()
-        },
+        "features": {name: {"version": version} if version else {} for name, version in snapshot.features.items()},
         "current_time": snapshot.now_ms,
         "services": services,
         "modules": {name: {"type": kind} for name, kind in snapshot.modules.items()},

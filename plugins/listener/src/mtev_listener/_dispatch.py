@@ -26,11 +26,7 @@ class Dispatcher(asyncio.Protocol):
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        table: CommandTable,
-        factories: Mapping[bytes, ProtocolFactory],
-        timeout_s: float,
+        self, connection: Connection, table: CommandTable, factories: Mapping[bytes, ProtocolFactory], timeout_s: float
     ) -> None:
         self._connection = connection
         self._matcher = CommandMatcher(table)

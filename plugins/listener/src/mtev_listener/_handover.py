@@ -29,9 +29,7 @@ class Opening(asyncio.Protocol):
         watch_reads: put a `ReadWatch` in between.
     """
 
-    def __init__(
-        self, connection: Connection, factory: ProtocolFactory, *, no_delay: bool, watch_reads: bool
-    ) -> None:
+    def __init__(self, connection: Connection, factory: ProtocolFactory, *, no_delay: bool, watch_reads: bool) -> None:
         self._connection = connection
         self._factory = factory
         self._no_delay = no_delay
@@ -41,8 +39,7 @@ class Opening(asyncio.Protocol):
         """The transport is there."""
         connection = self._connection
         connection.transport = cast("asyncio.Transport", transport)
-        if not self._no_delay:  # both asyncio and uvloop switch it on by themselves
-            _allow_delay(transport)
+        _set_no_delay(transport, self._no_delay)
         if connection.draining:
             connection.close()
             return
@@ -116,8 +113,9 @@ class ReadWatch(asyncio.Protocol):
         feed(self._protocol, data)
 
 
-def _allow_delay(transport: asyncio.BaseTransport) -> None:
+def _set_no_delay(transport: asyncio.BaseTransport, no_delay: bool) -> None:
+    """Said in so many words, because the loops differ in what they do by themselves."""
     underlying = transport.get_extra_info("socket")
     if underlying is not None and underlying.family != socket.AF_UNIX:
         with contextlib.suppress(OSError):  # the peer may be gone already
-            underlying.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            underlying.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, no_delay)

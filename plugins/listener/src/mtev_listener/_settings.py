@@ -131,7 +131,8 @@ class _Reader:
         self._check_names(section.attributes)
         config = self._try(lambda: section.hash("config"), dict[str, str]())
         kind = self._try(self._type, "")
-        port: int | None = self._try(self._port, 0)
+        any_port: int | None = 0  # in place of a wrong one, so that the address is judged too
+        port = self._try(self._port, any_port)
         mode = self._try(self._mode, 0o600)
         where_to = self._try(lambda: self._address(port, mode), None)
         backlog = self._try(lambda: section.integer("backlog", DEFAULT_BACKLOG, minimum=1, maximum=_LARGEST), 1)
@@ -141,7 +142,7 @@ class _Reader:
         if self._try(lambda: section.boolean("ssl", False), False):
             self._wrong(
                 section.error(
-                    'ssl="on" needs the plugin \'tls\' (pip install mtev-tls), and this release of mtev-listener '
+                    "ssl=\"on\" needs the plugin 'tls' (pip install mtev-tls), and this release of mtev-listener "
                     "cannot use it yet; the listener is refused, for it would speak plaintext otherwise"
                 )
             )

@@ -100,13 +100,13 @@ def listen(settings: ListenerSettings) -> ListeningSocket:
     """
     address = settings.address
     try:
-        return _listen_unix(address, settings.backlog) if isinstance(address, UnixAddress) else _listen_tcp(
-            address, settings.backlog
-        )
+        if isinstance(address, UnixAddress):
+            return _listen_unix(address, settings.backlog)
+        return _listen_tcp(address, settings.backlog)
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "")
         raise BindError(
-            f"{settings.where}: <listener type=\"{settings.type}\"> cannot listen on {address}: "
+            f'{settings.where}: <listener type="{settings.type}"> cannot listen on {address}: '
             f"{error.strerror or error}" + (f"; {advice}" if advice else ""),
             retriable=error.errno in _RETRIABLE,
         ) from error
@@ -171,5 +171,3 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISSOCK(status.st_mode) else None
-
-

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import Protocol, cast
 
 from mtev_conf import Configuration
 from mtev_eventer import Eventer
@@ -152,10 +152,10 @@ class _Transit(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say it all."""
-        assert isinstance(transport, asyncio.WriteTransport)
+        out = cast("asyncio.WriteTransport", transport)  # uvloop's are so in all but name
         self._end = self._connection.loop.asyncio_loop.call_later(_LINGER_S, self._connection.abort)
-        transport.write(_capabilities.as_xml(self._snapshot(), connected=self._connection.type))
-        transport.write_eof()
+        out.write(_capabilities.as_xml(self._snapshot(), connected=self._connection.type))
+        out.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer has it, or never will."""

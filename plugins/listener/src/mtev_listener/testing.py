@@ -1,7 +1,7 @@
-"""For authors of protocols: listeners in a test process, and the suite that every protocol should pass.
+r"""For authors of protocols: listeners in a test process, and the suite that every protocol should pass.
 
     class TestEcho(ListenerConformance):
-        question, answer = b"hello\\n", b"hello\\n"
+        question, answer = b"hello\n", b"hello\n"
 
         def factory(self, connection: Connection) -> asyncio.BaseProtocol:
             return Echo(connection)
@@ -25,7 +25,7 @@ import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
 
@@ -94,7 +94,7 @@ class ListenerHarness:
             self.listeners.register_type(self.settings.type, factory)
         self._handler = _Recorder(self.complaints)
 
-    def __enter__(self) -> ListenerHarness:
+    def __enter__(self) -> Self:
         logging.getLogger().addHandler(self._handler)
         self.eventer.start()
         self.listeners.open([self.settings], self.eventer)
@@ -147,7 +147,7 @@ class ListenerConformance:
     hello: bytes = b""
     question: bytes = b""
     answer: bytes = b""
-    config: Mapping[str, str] = {}  # noqa: RUF012  # subclasses replace it as a whole
+    config: Mapping[str, str] = {}
     command: bytes = b""
     garbage: Sequence[bytes] = ()
     patience_s: float = 10.0
@@ -266,8 +266,15 @@ class ListenerConformance:
 class _Cut(ReadWatch):
     """Gives the protocol every byte by itself."""
 
+    def __init__(self, connection: Connection, protocol: asyncio.BaseProtocol) -> None:
+        super().__init__(connection, protocol)
+        self._connection = connection
+
     def data_received(self, data: bytes) -> None:
+        """Pass it on in pieces, until the protocol hangs up."""
         for at in range(len(data)):
+            if self._connection.transport is None or self._connection.transport.is_closing():
+                return
             super().data_received(data[at : at + 1])
 
 
