@@ -8,7 +8,7 @@ import time
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtev_log.formats import encode_json, encode_plain, encoder
@@ -156,6 +156,7 @@ anything = st.recursive(
 texts = st.text(st.characters())
 
 
+@settings(deadline=None)
 @given(texts, st.dictionaries(texts, anything, max_size=4), texts)
 def test_json_is_one_line_of_valid_json_whatever_was_logged(message, fields, name):
     line = encode_json(record(message, fields=fields, thread_name=name))
@@ -166,6 +167,7 @@ def test_json_is_one_line_of_valid_json_whatever_was_logged(message, fields, nam
     assert list(loaded)[:2] == ["timestamp", "facility"]
 
 
+@settings(deadline=None)
 @given(texts, st.builds(Flags, st.booleans(), st.booleans(), st.booleans()))
 def test_plain_has_a_prefix_on_each_line_and_the_text_after_it(message, flags):
     lines = encode_plain(record(message, flags=flags)).split(b"\n")
@@ -176,6 +178,7 @@ def test_plain_has_a_prefix_on_each_line_and_the_text_after_it(message, flags):
     assert text == encode_plain(record(message), split=False).removesuffix(b"\n")
 
 
+@settings(deadline=None)
 @given(texts, texts, st.integers(0, 2**31), st.integers(0, 10**9))
 def test_the_place_stays_short(thread, file, thread_id, line):
     place = record(thread_name=thread, file=file, thread_id=thread_id, line=line, flags=Flags(debug=True), message="")

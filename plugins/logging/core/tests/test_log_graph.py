@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtev_log.errors import GraphError, OutletCycle
@@ -188,6 +188,7 @@ def walk(route: tuple[Hop, ...], stopped):
     return found
 
 
+@settings(deadline=None)
 @given(graphs(), st.frozensets(names, max_size=2))
 def test_routes_are_what_a_naive_walk_does(graph, stopped):
     routes = graph.routes()
@@ -197,6 +198,7 @@ def test_routes_are_what_a_naive_walk_does(graph, stopped):
             assert walk(routes[name], stopped) == naive_walk(graph, name, None, stopped)
 
 
+@settings(deadline=None)
 @given(graphs(), st.lists(st.sampled_from(["s0/x", "s1/x/y", "s1/x", "z", "error/q"])))
 def test_streams_made_later_get_the_routes_that_a_whole_recalculation_gives(graph, later):
     routes = graph.routes()

@@ -169,6 +169,23 @@ def test_without_a_stanza_warnings_and_notices_go_to_standard_error(mtev_kernel,
     assert lines == ["a notice", "an error"]
 
 
+def test_the_command_lines_debug_enables_the_stream(mtev_kernel, capfd):
+    class Needs(Plugin):
+        manifest = 'id = "needs"\nsummary = "x"\napi = "1.0"\nrequires = ["log"]\nstanzas = ["needs"]'
+
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.DEBUG)
+    try:
+        running = mtev_kernel("<app><needs/></app>", plugins=[Needs])
+        logging.getLogger("acme").debug("a debug line")
+        running.stop()
+        assert root.level == logging.DEBUG
+    finally:
+        root.setLevel(before)
+    assert "test_log_plugin.py" in next(line for line in capfd.readouterr().err.splitlines() if "a debug line" in line)
+
+
 def test_an_unknown_type_is_refused_with_its_place_and_what_to_install(serve):
     with pytest.raises(NotReady) as caught:
         serve('<log name="x" type="jolg"/>\n<log name="y" type="kept"/>')

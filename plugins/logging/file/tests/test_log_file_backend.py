@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtev_kernel import ConfigurationError
@@ -191,6 +191,7 @@ def test_settings_that_cannot_be_used_are_refused_with_their_place():
     FileBackend(BackendSettings("x", path="p", config={"inherited": "1"}))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(["a", "b\nc", "\N{SNOWMAN}"]), max_size=3), max_size=6), st.data())
 def test_whatever_is_rotated_when_no_line_is_lost(tmp_path_factory, batches, data):
     directory = tmp_path_factory.mktemp("rotated")

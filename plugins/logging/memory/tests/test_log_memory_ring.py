@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtev_log_memory import Ring
@@ -66,6 +66,7 @@ def test_large_lines_make_room_and_too_large_ones_are_dropped():
     assert ring.dropped == 1
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 6),
     st.integers(1, 80),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from mtev_conf import Configuration
 from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
@@ -31,6 +32,7 @@ class LogPlugin(Plugin):
         )
         self._bridge = Bridge(self._logs)
         self._wanted: list[StreamSettings] = []
+        self._debug = False
         context.services.publish(Logs, self._logs)
 
     def configure(self) -> None:
@@ -49,8 +51,13 @@ class LogPlugin(Plugin):
         self._logs.configure(self._wanted, self._hint)
 
     def start(self) -> None:
-        """Open the backends; from now on the standard library's logging goes into the streams."""
+        """Open the backends; from now on the standard library's logging goes into the streams.
+
+        A root logger that lets DEBUG through (the command line's `--debug`) enables the stream `debug`, as in libmtev.
+        """
+        self._debug = logging.getLogger().level == logging.DEBUG
         self._logs.open()
+        self._enable_debug()
         self._bridge.install()
 
     def stop(self) -> None:
@@ -71,8 +78,13 @@ class LogPlugin(Plugin):
     def _reload(self) -> None:
         try:
             self._logs.configure(self._read(), self._hint)
+            self._enable_debug()
         except ConfigurationError as error:
             self.context.log.error("the logs stay as they were: %s", error)
+
+    def _enable_debug(self) -> None:
+        if self._debug:
+            self._logs.set_flags("debug", enabled=True, debug=True)
 
     def _read(self) -> list[StreamSettings]:
         wanted, notices = read_streams(self.context.services.require(Configuration))
