@@ -8,6 +8,7 @@ import socket
 import threading
 from functools import partial
 from importlib import resources
+from pathlib import Path
 
 import anyio.to_thread
 import pytest
@@ -228,13 +229,13 @@ def test_a_service_without_rest_is_told_that_it_denies_everything(service, caplo
     assert ask(running, "/hello/ann")[0] == 403
 
 
-def test_access_control_is_read_again_on_reload(service, tmp_path, caplog):
+def test_access_control_is_read_again_on_reload(service, caplog):
     running = service()
     assert ask(running, "/secret")[0] == 403
     greeter = running.service(Greeter)
 
     def reload(text):
-        (tmp_path / "service.conf").write_text(text)
+        Path(running.kernel.document.path).write_text(text)
         greeter.reloaded.clear()
         running.kernel.request_reload()
         assert greeter.reloaded.wait(30)
@@ -276,7 +277,7 @@ def test_the_console_shows_the_routes(make_context):
         r"GET [/eventer/] ^sockets\.json$",
         f"\tHANDLER: {__name__}.manifest_of",
         "\tAUTH: acl",
-        "\tthe sockets",
+        "\tSUMMARY: the sockets",
     ]
     assert lines[4] == "PUT [/] ^x$"
     assert lines[6] == "\tAUTH: none"

@@ -129,4 +129,4 @@ def _describe(route: Route) -> Iterator[str]:
     yield f"{route.method} [{route.base}] {route.expression}"
     yield f"\tHANDLER: {getattr(handler, '__module__', '')}.{name}"
     yield f"\tAUTH: {'acl' if route.auth else 'none'}"
-    yield f"\t{route.summary}"
+    yield f"\tSUMMARY: {route.summary}"

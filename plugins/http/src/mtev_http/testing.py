@@ -387,6 +387,18 @@ class EngineConformance:
 
         self.play(scenario)
 
+    def test_an_upgrade_that_is_not_offered_is_ignored(self) -> None:
+        """The request is answered as it stands, and the connection goes on."""
+
+        async def scenario(wire: Wire) -> None:
+            client = await wire.client()
+            for protocol in (b"websocket", b"h2c", b"nonsense"):
+                reply = await client.get("/echo/x", headers=b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n")
+                assert (reply.status, reply.body) == (200, b"x")
+            assert (await client.get("/echo/next")).body == b"next"
+
+        self.play(scenario)
+
     # -- responses -----------------------------------------------------------------------------------------------------
 
     def test_head_is_get_without_the_body(self) -> None:
@@ -621,6 +633,8 @@ class EngineConformance:
         broken = [
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
             b"nonsense\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"CONNECT host:80 HTTP/1.1\r\nHost: host:80\r\n\r\n",
             b"GET /echo/x\r\n\r\n",
             b"GET /echo/x HTTP/1.1\r\n\r\n",
             b"GET /echo/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
