@@ -1,0 +1,7 @@
+"""Its manifest is not TOML"""
+
+from mtev_kernel import Plugin
+
+
+class Animal(Plugin):
+    """Nothing is wrong with the code."""

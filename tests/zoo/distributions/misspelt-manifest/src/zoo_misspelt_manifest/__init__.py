@@ -1,0 +1,7 @@
+"""Its manifest has a misspelt field"""
+
+from mtev_kernel import Plugin
+
+
+class Animal(Plugin):
+    """Nothing is wrong with the code."""

@@ -1,0 +1,5 @@
+"""Its factory makes something else than a plugin."""
+
+
+def animal(context):
+    return {"name": context.name}
