@@ -352,6 +352,18 @@ def test_degraded_and_healthy_show_in_the_listing():
     assert [(each.state, each.cause) for each in states] == [("degraded", "disk full"), ("running", "")]
 
 
+def test_a_warning_is_logged_and_kept_once_as_a_problem(caplog):
+    def warn_twice(self):
+        self.context.warn("t.conf:3: doubtful")
+        self.context.warn("t.conf:3: doubtful")
+
+    service = Service(plugin("a", configure=warn_twice))
+    [problem] = service.check()
+    assert (problem.severity, problem.plugin, problem.message) == ("warning", "a", "t.conf:3: doubtful")
+    assert "doubtful" in caplog.text
+    assert Service(plugin("a", configure=warn_twice)).run() is ExitCode.OK
+
+
 class Specs:
     @hookspec
     def app_event(number):

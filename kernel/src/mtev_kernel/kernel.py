@@ -131,7 +131,9 @@ class Kernel:
     # What plugins ask for through their Context (`PluginControl`). Thread-safe.
 
     def warn(self, plugin: str, distribution: str, message: str) -> None:
-        self.problems.append(Problem(message, plugin, distribution, "warning", ExitCode.CONFIG))
+        problem = Problem(message, plugin, distribution, "warning", ExitCode.CONFIG)
+        if problem not in self.problems:  # a reload says the same things again
+            self.problems.append(problem)
 
     def degraded(self, plugin: str, reason: str) -> None:
         self._on_loop(lambda: self._change(lambda: self._life.degraded(plugin, reason)))
