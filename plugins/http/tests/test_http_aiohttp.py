@@ -2,8 +2,10 @@
 
 import pytest
 
-from mtev_http._aiohttp_engine import AiohttpEngine
-from mtev_http.testing import EngineConformance
+pytest.register_assert_rewrite("mtev_http.testing")
+
+from mtev_http._aiohttp_engine import AiohttpEngine  # noqa: E402  # rewriting has to be asked for first
+from mtev_http.testing import EngineConformance  # noqa: E402  # likewise
 
 
 class TestAiohttpOnAsyncio(EngineConformance):
