@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,14 +18,14 @@ pytest.register_assert_rewrite("mtev_kernel.testing.conformance")
 
 
 @pytest.fixture
-def mtev_kernel(tmp_path: Path) -> Iterator[KernelStarter]:
+def mtev_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelStarter]:
     """Start kernels in threads of this process; see `KernelStarter`. All are stopped at the end of the test.
 
     A kernel that ended badly fails the test, unless the test looked at its `stop()`, `wait()` or `errors` itself.
     """
     from ._running import KernelStarter
 
-    starter = KernelStarter(tmp_path)
+    starter = KernelStarter(tmp_path_factory.mktemp("kernel"))
     yield starter
     if complaints := starter.stop_all():
         pytest.fail("\n".join(complaints), pytrace=False)
@@ -42,9 +41,9 @@ def make_context() -> ContextMaker:
 
 @pytest.fixture
 def installed_project(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> ProjectInstaller:
     """Make a project directory look installed for the length of a test, without building it; see `ProjectInstaller`."""
     from ._project import ProjectInstaller
 
-    return ProjectInstaller(tmp_path / "site", request.path, monkeypatch.syspath_prepend)
+    return ProjectInstaller(tmp_path_factory.mktemp("site"), request.path, monkeypatch.syspath_prepend)
