@@ -14,7 +14,7 @@ from mtev_conf.plugin import ConfPlugin
 from mtev_eventer import Eventer, LoopDied, SocketInfo
 from mtev_eventer.plugin import EventerPlugin
 from mtev_kernel import ConfigurationError, ExitCode, Plugin, hookimpl, hookspec
-from mtev_kernel.testing import PluginConformance, inline
+from mtev_kernel.testing import KernelStarter, PluginConformance, inline
 
 SAMPLE = importlib.resources.files("mtev_eventer").joinpath("sample.xml").read_text()
 
@@ -100,10 +100,9 @@ def test_what_has_no_effect_is_warned_of(make, stanza, warning):
     assert re.match(warning, told)
 
 
-def test_options_in_the_wrong_place_are_warned_of(make):
-    plugin = make("", config={"concurrency": "3"})
-    plugin.configure()
-    assert "concurrency: no effect here" in plugin.context.control.warnings[0]
+def test_options_in_the_wrong_place_are_refused(make):
+    with pytest.raises(ConfigurationError, match=r"test\.conf:1: .* options in <eventer><config>; .*: concurrency"):
+        make(config={"concurrency": "3"}).configure()
 
 
 def test_libmtevs_implementation_is_noted(make, caplog):
@@ -270,6 +269,12 @@ def test_in_a_kernel(mtev_kernel):
     assert running.stop() == ExitCode.OK
 
 
+def test_its_stanza_behind_an_include_enables_it(mtev_kernel):
+    config = "<app><include><eventer><config><loop_web>2</loop_web></config></eventer></include></app>"
+    running = mtev_kernel(config, plugins=[CONF, EVENTER])
+    assert running.service(Eventer).pool("web").choose().running
+
+
 def test_a_dying_loop_ends_the_service(mtev_kernel):
     running = mtev_kernel("<app><eventer implementation='asyncio'/></app>", plugins=[CONF, EVENTER])
     loop = running.service(Eventer).default.choose()
@@ -282,19 +287,20 @@ def test_a_dying_loop_ends_the_service(mtev_kernel):
     assert any("the loop 'e:default/0' died" in each.message for each in running.errors)
 
 
+class Starter(KernelStarter):
+    """Starts kernels with the plugin that this one requires, installed or not."""
+
+    def kernel(self, config=None, *, plugins=(), **more):
+        return super().kernel(config, plugins=[CONF, *plugins], **more)
+
+
 class TestConformance(PluginConformance):
     manifest = manifest_of("mtev_eventer")
     factory = EventerPlugin
     config = f"<app>{SAMPLE}</app>"
 
-    @pytest.fixture(autouse=True)
-    def conf_is_there(self, monkeypatch):
-        """The suite adds one plugin inline; this one needs the configuration plugin beside it."""
-        from mtev_kernel.testing import KernelStarter
-
-        make = KernelStarter.kernel
-
-        def with_conf(starter, config=None, *, plugins=(), **more):
-            return make(starter, config, plugins=[CONF, *plugins], **more)
-
-        monkeypatch.setattr(KernelStarter, "kernel", with_conf)
+    @pytest.fixture
+    def mtev_kernel(self, tmp_path):
+        starter = Starter(tmp_path)
+        yield starter
+        assert starter.stop_all() == []

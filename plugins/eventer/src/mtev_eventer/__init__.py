@@ -14,7 +14,8 @@ from __future__ import annotations
 from ._settings import EventerSettings, JobQueueSettings, PoolSettings
 from .errors import Escaped, EventerError, LoopDied, LoopStopped, QueueFull, QueueStopped
 from .eventer import Eventer
-from .jobqueue import Job, JobQueue, JobQueueStatus
+from .job import Job
+from .jobqueue import JobQueue, JobQueueStatus
 from .loop import Loop, Task
 from .pool import Pool
 from .sockets import Address, SocketInfo, SocketTable

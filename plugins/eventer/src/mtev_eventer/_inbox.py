@@ -79,14 +79,22 @@ class Inbox:
         return True
 
     def _deliver(self) -> None:
-        for _ in range(_TURN):
+        with self._lock:  # once per turn: taking the items one by one would have both sides fight for the lock
+            turn: deque[_Item]
+            if len(self._items) <= _TURN:
+                turn, self._items = self._items, deque()
+            else:
+                turn = deque(self._items.popleft() for _ in range(_TURN))
+        try:
+            while turn:
+                turn.popleft()[0]()
+        finally:
             with self._lock:
-                if not self._items:
+                self._items.extendleft(reversed(turn))
+                if self._items:
+                    asyncio.get_running_loop().call_soon(self._deliver)
+                else:
                     self._awake = False
-                    return
-                run, _abandon = self._items.popleft()
-            run()
-        asyncio.get_running_loop().call_soon(self._deliver)
 
 
 class Inboxes:

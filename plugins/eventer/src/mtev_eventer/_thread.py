@@ -75,14 +75,15 @@ class LoopThread:
         self.inbox: Inbox = inboxes.of(loop)
         self.stopping = False
         """New work is refused from now on."""
+        self.ended = False
+        """The loop does not turn any more, or is about to end."""
+        self.lent: set[asyncio.Task[object]] = set()
+        """Tasks that somebody on another loop awaits. On the loop only."""
         self._log = log
         self._died = died
         self._quieted = quieted
         self._up = threading.Event()
         self._quiet = threading.Event()
-        self._ended = False
-        self.lent: set[asyncio.Task[object]] = set()
-        """Tasks that somebody on another loop awaits. On the loop only."""
         self._sweeps: set[asyncio.Task[object]] = set()
         self._stubborn: list[str] = []
         self._unfinished: dict[Callable[[], None], None] = {}
@@ -98,6 +99,7 @@ class LoopThread:
         try:
             self._thread.start()
         except RuntimeError as error:
+            self.ended = True
             self.loop.close()
             raise EventerError(f"the thread '{self.name}' cannot be started: {error}") from error
 
@@ -171,7 +173,7 @@ class LoopThread:
             self._quiet.set()
 
     def _end(self) -> None:
-        self._ended = True
+        self.ended = True
         self.loop.stop()
 
     def _sweep(self, sweep: Coroutine[object, object, None], done: Callable[[], None]) -> None:
@@ -219,10 +221,10 @@ class LoopThread:
         error: BaseException | None = None
         self.loop.call_soon(self._up.set)
         try:
-            while not self._ended:
+            while not self.ended:
                 try:
                     self.loop.run_forever()
-                    if not self._ended:
+                    if not self.ended:
                         self._log.error("somebody stopped the loop %s from inside; it goes on", self.name)
                 except (SystemExit, KeyboardInterrupt) as escaped:
                     what = f"a callback on {self.name} raised {escaped!r}"
@@ -238,6 +240,7 @@ class LoopThread:
                 self._died(died)
 
     def _finish(self) -> None:
+        self.ended = True
         for abandon in [*self.inbox.close(), *self._unfinished]:
             abandon()
         self._unfinished.clear()
@@ -245,12 +248,11 @@ class LoopThread:
             self.loop.close()
         except Exception as error:  # a loop whose machinery broke may fail at this in any way
             self._log.error("the loop %s cannot be closed: %r", self.name, error)
-        self._ended = True
         self._up.set()
         self._quiet.set()
 
     def _on_exception(self, _: asyncio.AbstractEventLoop, report: dict[str, object]) -> None:
-        if self._ended and "exception" not in report:
+        if self.ended and "exception" not in report:
             return  # a task that is destroyed while pending; it was named when it would not end
         error = report.get("exception")
         task = report.get("task") or report.get("future")

@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import logging
 import threading
@@ -28,9 +27,10 @@ from ._inbox import Inbox, Inboxes
 from ._names import callback_name, position
 from ._settings import JobQueueSettings
 from ._slow import SlowLog
-from .errors import Escaped, EventerError, QueueFull, QueueStopped
+from .errors import EventerError, QueueFull, QueueStopped
+from .job import Job
 
-__all__ = ["Job", "JobQueue", "JobQueueStatus"]
+__all__ = ["JobQueue", "JobQueueStatus"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -67,54 +67,6 @@ class JobQueueStatus:
     timeouts: int
     avg_wait_ms: float
     avg_run_ms: float
-
-
-class Job:
-    """Something submitted to a queue. Thread-safe.
-
-    Attributes:
-        name: of its function, as logs show it.
-    """
-
-    __slots__ = ("_call", "_context", "_deliver", "_done", "_queue", "_submitted_ns", "name")
-
-    def __init__(self, name: str, queue: JobQueue, call: Callable[[], object], deliver: Deliver | None) -> None:
-        self.name = name
-        self._queue = queue
-        self._call: Callable[[], object] | None = call
-        self._deliver = deliver
-        self._context = contextvars.copy_context()
-        self._submitted_ns = time.perf_counter_ns()
-        self._done = False
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, or will never begin."""
-        return self._done
-
-    def cancel(self) -> bool:
-        """Take it back if it has not begun.
-
-        Returns:
-            Whether it was taken back; then it never runs.
-        """
-        return self._queue._take_back(self)
-
-    def _perform(self) -> tuple[object, BaseException | None]:
-        call, self._call = self._call, None
-        assert call is not None
-        try:
-            return self._context.run(call), None
-        except StopIteration as error:  # a future refuses this one
-            return None, _escaped(self.name, error)
-        except Exception as error:  # the awaiter's to judge
-            return None, error
-        except BaseException as error:  # this one would end the awaiter's loop
-            return None, _escaped(self.name, error)
-
-
-Deliver = Callable[[object, BaseException | None], None]
-"""Takes a job's result and error to its awaiter; called on a worker."""
 
 
 class JobQueue:
@@ -419,9 +371,3 @@ class JobQueue:
 
     def _failed(self, name: str, error: BaseException, how: str) -> None:
         self._log.error("job %s of queue '%s' %s: %r", name, self.name, how, error, exc_info=error)
-
-
-def _escaped(name: str, error: BaseException) -> Escaped:
-    escaped = Escaped(f"the job {name} raised {error!r}, which must not reach a loop")
-    escaped.__cause__ = error
-    return escaped

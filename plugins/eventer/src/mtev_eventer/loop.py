@@ -143,7 +143,7 @@ class Loop:
     def running(self) -> bool:
         """Whether it takes work."""
         thread = self._thread
-        return thread is not None and thread.alive and not thread.stopping
+        return thread is not None and not thread.ended and not thread.stopping
 
     async def run(self, function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """Run a coroutine function on this loop and wait for its outcome.
@@ -175,14 +175,9 @@ class Loop:
         Raises:
             LoopStopped: the loop is not running.
         """
-        context = contextvars.copy_context()
-        bound = functools.partial(function, *args)
-        name = functools.partial(callback_name, function)
-
-        def run() -> None:
-            self._contained(name, functools.partial(context.run, bound))
-
-        if not self._running().inbox.post(run):
+        thread = self._thread
+        call = functools.partial(function, *args)
+        if thread is None or not thread.inbox.post(functools.partial(self._call, contextvars.copy_context(), call)):
             raise self._stopped()
 
     def spawn(self, function: Callable[[*Ts], Awaitable[object]], *args: *Ts, name: str) -> Task:
@@ -290,6 +285,9 @@ class Loop:
 
         self.asyncio_loop.create_task(self._guarded(name, wait), name=name).add_done_callback(finished)
 
+    def _call(self, context: contextvars.Context, call: Callable[[], object]) -> None:
+        self._contained(lambda: callback_name(call), lambda: context.run(call))
+
     def _timer(self, name: str, function: Callable[[], object], delay_s: float, period_s: float | None) -> Timer:
         self._running(new_work=True)
         timer = self._timers.set(name, function, delay_s, period_s, self)
@@ -299,7 +297,7 @@ class Loop:
 
     def _running(self, *, new_work: bool = False) -> LoopThread:
         thread = self._thread
-        if thread is None or not thread.alive or (new_work and thread.stopping):
+        if thread is None or thread.ended or (new_work and thread.stopping):
             raise self._stopped()
         return thread
 

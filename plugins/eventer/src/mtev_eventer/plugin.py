@@ -148,7 +148,9 @@ class EventerPlugin(Plugin):
     def _settings(self, configuration: Configuration) -> EventerSettings:
         if self.context.config:
             keys = ", ".join(sorted(self.context.config))
-            self.context.warn(f"{self.context.where}: {keys}: no effect here; the eventer reads <eventer><config>")
+            raise ConfigurationError(
+                f"the plugin 'eventer' has its options in <eventer><config>; write there: {keys}", self.context.where
+            )
         sections = [each for each in configuration.sections("eventer | include/eventer") if each.enabled]
         for unused in sections[:-1]:
             self.context.warn(f"{unused.where}: this <eventer> is not used; the last one, at {sections[-1].where}, is")
