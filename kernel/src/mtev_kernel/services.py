@@ -108,7 +108,8 @@ class PluginServices:
 
 
 def _name(key: object) -> str:
-    return f"{getattr(key, '__module__', '')}.{getattr(key, '__qualname__', key)}".lstrip(".")
+    package = getattr(key, "__module__", "").partition(".")[0]
+    return f"{package}.{getattr(key, '__qualname__', key)}"
 
 
 def _missing_members(key: object, service: object) -> list[str]:

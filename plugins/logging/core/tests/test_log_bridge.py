@@ -65,10 +65,10 @@ def test_levels_and_loggers_become_streams(setup):
     logger.info("an info")
     logger.debug("not shown")
     assert setup.said() == [
-        ("error/acme.peer", "a critical"),
-        ("error/acme.peer", "an error"),
-        ("notice/acme.peer", "a warning"),
-        ("notice/acme.peer", "an info"),
+        ("error/acme/peer", "a critical"),
+        ("error/acme/peer", "an error"),
+        ("notice/acme/peer", "a warning"),
+        ("notice/acme/peer", "an info"),
     ]
     assert [record.level for record in setup.kept.records] == [50, 40, 30, 20]
 
@@ -94,7 +94,7 @@ def test_debug_is_let_through_while_a_debug_stream_is_material(setup):
     logging.getLogger("mtev.acme").debug("shown too")
     setup.logs.set_flags("debug", enabled=False)
     logger.debug("not shown")
-    assert setup.said() == [("debug/acme.debug", "shown"), ("debug/mtev.acme", "shown too")]
+    assert setup.said() == [("debug/acme/debug", "shown"), ("debug/acme", "shown too")]
 
 
 def test_everything_is_put_back():

@@ -137,7 +137,7 @@ def test_what_plugins_log_while_stopping_is_still_written(serve):
     running = serve(plugins=[Talker])
     keeper = running.service(Keeper)
     running.stop()
-    assert ("notice/mtev.talker", "good bye") in keeper.messages
+    assert ("notice/talker", "good bye") in keeper.messages
 
 
 def test_a_plugin_may_drop_lines_through_the_hook(serve):

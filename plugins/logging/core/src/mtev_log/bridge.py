@@ -111,7 +111,7 @@ class _Handler(logging.Handler):
         key = (level, record.name)
         stream = self._streams.get(key)
         if stream is None:
-            name = f"{level}/{record.name}"
+            name = f"{level}/{record.name.removeprefix('mtev.').replace('.', '/')}"
             if len(self._streams) >= MAX_LOGGERS:
                 return self._logs.stream(level)
             try:
