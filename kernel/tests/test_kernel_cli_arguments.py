@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mtev_kernel import ExitCode
 from mtev_kernel.cli import main
-from mtev_kernel.cli._arguments import parse
+from mtev_kernel.cli._arguments import build_parser, parse
 
 
 @pytest.mark.parametrize(
@@ -107,3 +108,24 @@ def test_a_reader_that_goes_away_is_no_error():
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_the_readme_names_every_option_and_exit_code():
+    readme = Path(__file__).parents[1] / "README.md"
+    if not readme.is_file():
+        pytest.skip("the README is not beside the tests here")
+    text = readme.read_text(encoding="utf-8")
+    options = {
+        option
+        for parser in (build_parser(), *_subparsers(build_parser()))
+        for action in parser._actions
+        for option in action.option_strings
+    }
+    assert {option for option in options if f"`{option}" not in text and f" {option}" not in text} == set()
+    assert {code for code in ExitCode if f"| {int(code)} | " not in text} == set()
+
+
+def _subparsers(parser):
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            yield from action.choices.values()
