@@ -57,7 +57,8 @@ def _alone(member: Member, work: Path) -> MemoryLoader:
         change_dir=tests.parent,
         commands_pre=[
             Command([*install, member.name, *needs_of_tests(member)]),
-            Command(["cp", "-R", str(member.path / "tests"), str(tests)]),
+            # The README comes along: what it says of the distribution is tested too.
+            Command(["cp", "-R", str(member.path / "tests"), str(member.path / "README.md"), str(tests.parent)]),
         ],
         commands=[Command([*pytest, *place, f"--junit-xml={work / 'results' / name}.xml", str(tests)])],
     )

@@ -74,7 +74,7 @@ setup() {
     fi
     export PATH=$venv/bin:$PATH
     cd "$root"
-    stamp="$* $(find . -name pyproject.toml -not -path './.*' | LC_ALL=C sort | xargs cat | cksum)"
+    stamp="$* $(find . -path './.*' -prune -o -name pyproject.toml -print | LC_ALL=C sort | xargs cat | cksum)"
     if [ "$(cat "$venv/.ready-$name" 2>/dev/null)" != "$stamp" ]; then
         "$@" || die "the installation failed; see above"
         printf '%s' "$stamp" >"$venv/.ready-$name"

@@ -1,4 +1,4 @@
-"""What a tox run came to: one line per environment, then one line for all of it.
+"""What a tox run came to: one line per environment, with the tests that failed in it, then one line for all of it.
 
     python scripts/summary.py FOLDER    # holds tox.json, and <environment>.xml from each run of pytest
 
@@ -28,13 +28,15 @@ class Outcome:
     skipped: int
     seconds: float
     present: bool = True
+    culprits: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One line for people."""
+        """One line for people, and one for each test that failed."""
         if not self.present:
             return f"{self.environment:24} not run: this machine has no such Python"
         skipped = f", {self.skipped} skipped" if self.skipped else ""
-        return f"{self.environment:24} {self.passed} passed, {self.failed} failed{skipped} in {self.seconds:.0f} s"
+        line = f"{self.environment:24} {self.passed} passed, {self.failed} failed{skipped} in {self.seconds:.0f} s"
+        return "\n    failed: ".join((line, *self.culprits))
 
 
 def outcomes(folder: Path) -> list[Outcome]:
@@ -64,12 +66,16 @@ def _outcome(name: str, result: dict[str, Any], report: Path) -> Outcome:
     if not report.exists():
         success = bool(result["success"])
         return Outcome(name, int(success), int(not success), 0, seconds)
-    suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
+    tree = ElementTree.parse(report).getroot()
+    suites = list(tree.iter("testsuite"))
     counts = {key: sum(int(one.get(key, 0)) for one in suites) for key in ("tests", "failures", "errors", "skipped")}
     failed = counts["failures"] + counts["errors"]
     passed = max(0, counts["tests"] - failed - counts["skipped"])
     # A run that failed without a failed test (an error at the end, an exit code of its own) is still one failure.
-    return Outcome(name, passed, failed or int(not result["success"]), counts["skipped"], seconds)
+    failed = failed or int(not result["success"])
+    cases = (case for case in tree.iter("testcase") if case.find("failure") is not None or case.find("error") is not None)
+    culprits = tuple(f"{case.get('classname')} {case.get('name')}" for case in cases)
+    return Outcome(name, passed, failed, counts["skipped"], seconds, culprits=culprits)
 
 
 if __name__ == "__main__":

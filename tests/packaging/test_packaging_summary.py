@@ -17,7 +17,9 @@ def run(tmp_path, root):
         content = {"testenvs": {name: {"result": result} if result else {} for name, result in environments.items()}}
         (tmp_path / "tox.json").write_text(json.dumps(content))
         for name, attributes in (reports or {}).items():
-            (tmp_path / f"{name}.xml").write_text(f"<testsuites><testsuite {attributes}/></testsuites>")
+            verdict = "" if 'failures="0" errors="0"' in attributes else "<failure/>"
+            case = f'<testcase classname="a.test_b" name="test_c">{verdict}</testcase>'
+            (tmp_path / f"{name}.xml").write_text(f"<testsuites><testsuite {attributes}>{case}</testsuite></testsuites>")
         command = [sys.executable, root / "scripts" / "summary.py", tmp_path]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.stderr == ""
@@ -40,6 +42,7 @@ def test_tests_and_checks_add_up(run):
 def test_failed_tests_and_errors_are_failures(run):
     status, lines = run({"py311": BAD}, {"py311": 'tests="12" failures="2" errors="1" skipped="0"'})
     assert status == 1
+    assert lines[1].strip() == "failed: a.test_b test_c"
     assert lines[-1] == "9 passed, 3 failed in 1 environments"
 
 
