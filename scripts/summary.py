@@ -73,7 +73,7 @@ def _outcome(name: str, result: dict[str, Any], report: Path) -> Outcome:
     passed = max(0, counts["tests"] - failed - counts["skipped"])
     # A run that failed without a failed test (an error at the end, an exit code of its own) is still one failure.
     failed = failed or int(not result["success"])
-    cases = (case for case in tree.iter("testcase") if case.find("failure") is not None or case.find("error") is not None)
+    cases = (case for case in tree.iter("testcase") if {"failure", "error"} & {child.tag for child in case})
     culprits = tuple(f"{case.get('classname')} {case.get('name')}" for case in cases)
     return Outcome(name, passed, failed, counts["skipped"], seconds, culprits=culprits)
 

@@ -19,7 +19,8 @@ def run(tmp_path, root):
         for name, attributes in (reports or {}).items():
             verdict = "" if 'failures="0" errors="0"' in attributes else "<failure/>"
             case = f'<testcase classname="a.test_b" name="test_c">{verdict}</testcase>'
-            (tmp_path / f"{name}.xml").write_text(f"<testsuites><testsuite {attributes}>{case}</testsuite></testsuites>")
+            suite = f"<testsuite {attributes}>{case}</testsuite>"
+            (tmp_path / f"{name}.xml").write_text(f"<testsuites>{suite}</testsuites>")
         command = [sys.executable, root / "scripts" / "summary.py", tmp_path]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.stderr == ""
