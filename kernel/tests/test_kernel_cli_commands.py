@@ -36,6 +36,9 @@ class Document:
         return next((stanza.where for stanza in self.stanzas() if stanza.name == claim), None)
 
     def modules(self):
+        for where, words in self.lines:
+            if words == ["module"]:
+                raise ConfigurationError("which module?", where)
         return [
             ModuleRequest(
                 "generic",
@@ -250,6 +253,14 @@ def test_listing_survives_a_configuration_that_cannot_be_used(command, config):
     assert wrong.returncode == ExitCode.CONFIG
     assert "app.conf:1: 'poem' is no instruction" in wrong.stderr
     assert " found " in row(wrong, "good")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--hooks"]])
+def test_listing_survives_modules_that_make_no_sense(command, config, arguments):
+    listing = command("--list-plugins", "-c", config("module good", "module"), *arguments)
+    assert listing.returncode == ExitCode.CONFIG
+    assert "app.conf:2: which module?" in listing.stderr
+    assert " found " in row(listing, "good"), "nothing was enabled or disabled by such a configuration"
 
 
 def test_safe_mode_refuses_third_parties(command, config):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..discovery import Found, discover
@@ -79,7 +79,7 @@ class Listing:
     plugins: Sequence[Plugin]
     hooks: Sequence[Hook] = ()
     configuration: str | None = None
-    trouble: Sequence[str] = field(default=())
+    trouble: Sequence[str] = ()
     code: ExitCode = ExitCode.OK
 
     @property
@@ -117,11 +117,10 @@ async def checked(path: str, options: Options) -> Listing:
     from ._opened import assembly_for
 
     kernel = Kernel(path, options=options)
-    problems = await kernel.check()
-    if kernel.document is None:
-        code = problems[0].code if problems else ExitCode.CONFIG
-        found = assembly_for(path, options).found
-        return _of(found, hooks=True, trouble="; ".join(each.message for each in problems), code=code)
+    for problem in await kernel.check():
+        if problem.severity == "error" and not problem.plugin:  # of the configuration as such: nothing was enabled
+            return _of(assembly_for(path, options).found, hooks=True, trouble=problem.message, code=problem.code)
+    assert kernel.document is not None
     return Listing(
         _from_records(kernel.plugins(), discover()), _hooks_of_kernel(kernel.hooks), configuration=kernel.document.path
     )
