@@ -30,7 +30,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory, own_wheels: dict[str, 
     """Make an environment of distributions of ours, by name, and of other wheels."""
 
     def make(names: Iterable[str], wheels: Iterable[Path] = ()) -> Environment:
-        chosen = [own_wheels[name] for name in names]
-        return Environment(tmp_path_factory.mktemp("environment"), [*chosen, *wheels])
+        made = Environment(tmp_path_factory.mktemp("environment"))
+        made.install([*(own_wheels[name] for name in names), *wheels])
+        return made
 
     return make

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -20,7 +21,7 @@ from daemon import Daemon
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ["ROOT", "Environment", "projects", "wheel_requirements"]
+__all__ = ["ROOT", "Environment", "projects"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _DEADLINE_S = 30.0
@@ -39,20 +40,32 @@ class Environment:
 
     Args:
         folder: where it is made.
-        wheels: what is installed in it. Their requirements are not followed to other wheels.
     """
 
-    def __init__(self, folder: Path, wheels: Iterable[Path]) -> None:
-        wheels = list(wheels)
+    def __init__(self, folder: Path) -> None:
         venv.EnvBuilder(symlinks=True).create(folder)
         self.folder = folder
         self.python = folder / "bin" / "python"
-        self.command = folder / "bin" / "mtev-kernel"
         (self.packages,) = (folder / "lib").glob("python*/site-packages")
-        self._link(wheels)
+
+    def install(self, wheels: Iterable[Path]) -> None:
+        """Install wheels, and the libraries that they need; what they need of each other is up to the caller."""
+        wheels = list(wheels)
+        for distribution in _closure(wheels):
+            for top in {Path(str(file)).parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+                self._link(Path(str(distribution.locate_file(top))))
         installer = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-config", "--offline", "--no-cache"]
         to_here = ["--no-index", "--no-deps", "--link-mode", "copy", "--python", str(self.python)]
         subprocess.run([*installer, *to_here, *map(str, wheels)], check=True)
+
+    def without(self, distribution: str, folder: Path) -> Environment:
+        """Make another one that has all that this one has, but for one distribution."""
+        other = Environment(folder)
+        gone = re.compile(rf"{distribution.replace('-', '_')}(-[0-9].*)?")
+        for each in self.packages.iterdir():
+            if not gone.fullmatch(each.name):
+                other._link(each)
+        return other
 
     def run(self, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `mtev-kernel` to its end, as `python -m mtev_kernel`; blocks."""
@@ -73,15 +86,13 @@ class Environment:
     def _argv(self, arguments: Iterable[str | Path]) -> list[str]:
         return [str(self.python), "-m", "mtev_kernel", *map(str, arguments)]
 
-    def _link(self, wheels: Iterable[Path]) -> None:
-        for distribution in _closure(wheels):
-            for top in {Path(str(file)).parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
-                target = Path(str(distribution.locate_file(top)))
-                if target.exists() and not (self.packages / top).exists():
-                    (self.packages / top).symlink_to(target)
+    def _link(self, target: Path) -> None:
+        link = self.packages / target.name
+        if target.exists() and not link.exists():
+            link.symlink_to(target)
 
 
-def wheel_requirements(wheel: Path) -> list[Requirement]:
+def _requirements(wheel: Path) -> list[Requirement]:
     """What a wheel says it needs."""
     info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/"
     distribution = importlib.metadata.PathDistribution(zipfile.Path(wheel, info))
@@ -90,7 +101,7 @@ def wheel_requirements(wheel: Path) -> list[Requirement]:
 
 def _closure(wheels: Iterable[Path]) -> Iterator[importlib.metadata.Distribution]:
     """The libraries that the wheels need, and what those need; our own distributions left out."""
-    waiting = [each for wheel in wheels for each in wheel_requirements(wheel)]
+    waiting = [each for wheel in wheels for each in _requirements(wheel)]
     own = {canonicalize_name(name) for name in projects()}
     seen: set[str] = set()
     while waiting:

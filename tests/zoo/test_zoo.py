@@ -421,6 +421,14 @@ def test_a_thread_left_behind_is_named_and_does_not_keep_the_process(zoo, write)
     assert LINGERING_THREAD.says in daemon.text
 
 
+def test_a_stop_does_not_wait_for_a_start(zoo, write):
+    patient = Animal("hanging-start", "", "start")
+    with zoo.start("-c", write(patient)) as daemon:
+        daemon.wait_for("answers on port")
+        assert daemon.stop() == 0
+    assert "gone home" in daemon.text
+
+
 def test_a_second_signal_does_not_wait_for_anybody(zoo, write):
     patient = Animal("hanging-stop", "", "stop")
     with zoo.start("-c", write(patient)) as daemon:
