@@ -27,6 +27,7 @@ import socket
 import threading
 from collections.abc import Callable
 from functools import partial
+from types import MappingProxyType
 
 from mtev_eventer import Loop, LoopStopped, SocketInfo, SocketTable
 
@@ -81,6 +82,7 @@ class Acceptor:
         self._factory = factory
         self._sockets = sockets
         self._counted = counted
+        self._config = MappingProxyType(dict(settings.config))
         self._sweeps: dict[str, Sweep] = {}
         self._timers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,14 +155,14 @@ class Acceptor:
                 return
             try:
                 accepted, address = self._listening.socket.accept()
-            except BlockingIOError:
+            except BlockingIOError:  # at the limit, accept says EMFILE even when nobody waits: only this is recovery
+                self._exhausted = False
                 return
             except OSError as error:
                 if error.errno in _GONE_ALREADY:
                     continue
                 self._pause(error)
                 return
-            self._exhausted = False
             self._admit(accepted, endpoint_of(address))
 
     def _pause(self, error: OSError) -> None:
@@ -183,7 +185,7 @@ class Acceptor:
         connection = Connection(
             type=settings.type,
             loop=loop,
-            config=settings.config,
+            config=self._config,
             peer=peer,
             local=_local_end(accepted, self.local),
             where=settings.where,

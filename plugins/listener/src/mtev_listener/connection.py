@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ._activity import tcp_counters
@@ -75,7 +74,7 @@ class Connection:
     ) -> None:
         self.type = type
         self.loop = loop
-        self.config: Mapping[str, str] = MappingProxyType(dict(config or {}))
+        self.config: Mapping[str, str] = {} if config is None else config
         self.peer = peer
         self.local = local
         self.where = where
