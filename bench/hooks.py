@@ -69,7 +69,7 @@ def plain(request):
     return None
 
 
-GUARDED = "if h.site.call is not None: h.site.call(1, 2)"
+GUARDED = "if (call := h.site.call) is not None: call(1, 2)"
 
 
 def cases():

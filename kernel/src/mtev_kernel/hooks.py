@@ -121,12 +121,12 @@ def hookimpl(
 class HookSite(Generic[P, R]):
     """A place in the code from which a hook is called.
 
-        if site.call is not None and site.call(request) is ABORT: ...
+        if (call := site.call) is not None and call(request) is ABORT: ...
 
     Attributes:
         name: the hook's name.
         call: None while nobody is attached; else the compiled walk over all implementations, called exactly as the
-            specification is. Read it once per use where another thread may detach meanwhile.
+            specification is. Read it once per use: another thread may attach or detach meanwhile.
     """
 
     __slots__ = ("call", "name")

@@ -162,8 +162,9 @@ class Kernel:
             self._failed(name, Step.LOAD, problem)
         return True
 
-    async def _live(self, ready: Callable[[], None] = lambda: None) -> None:
-        risen = told = False
+    async def _live(self, ready: Callable[[], None] | None = None) -> None:
+        risen = False
+        told = ready is None  # a check starts nothing, so nobody need hear that it stops
         while True:
             if self._stop_reason:
                 self._life.stop()
@@ -185,12 +186,12 @@ class Kernel:
                 case Finished():
                     return
 
-    async def _all_up(self, ready: Callable[[], None]) -> None:
+    async def _all_up(self, ready: Callable[[], None] | None) -> None:
         call = self._post_init.call
         if call is not None and await contained(call()) is ABORT:
             self._report("the hook 'dso_post_init' was aborted", severity="error", code=ExitCode.FAILURE)
             self._stop_reason = self._stop_reason or "dso_post_init was aborted"
-        if not self._stop_reason and not self._life.stopping:
+        if ready is not None and not self._stop_reason and not self._life.stopping:
             ready()
 
     async def _wait(self, until: float | None) -> None:
