@@ -106,9 +106,8 @@ class Assembly:
             )
         found = next(each for each in self.found if each.name == readers[0])
         assert found.manifest is not None
-        enabled = Enabled(found.name, found.manifest, found, "it reads the configuration", "fail")
-        instance = self.instances[found.name] = self._instance(enabled)
-        self._provider_id = found.name
+        instance = self._instance(Enabled(found.name, found.manifest, found, "it reads the configuration", "fail"))
+        self.instances[found.name], self._provider_id = instance, found.name
         await perform(lambda: self.construct(instance), limit_s, f"load {found.name}")
         provider: object = instance.plugin
         if not isinstance(provider, ConfigurationProvider):

@@ -133,11 +133,8 @@ def _flat(
     }
     names = []
     for name, parameter in inspect.signature(specification).parameters.items():
-        if parameter.default is inspect.Parameter.empty:
-            names.append(name)
-        else:
-            scope[f"default_{name}"] = parameter.default
-            names.append(f"{name}=default_{name}")
+        scope[f"default_{name}"] = parameter.default
+        names.append(name if parameter.default is parameter.empty else f"{name}=default_{name}")
     lines = [f"{'async ' if options.is_async else ''}def call({', '.join(names)}):"]
     lines.append(f"    outcome = {_INITIAL[options.returns]}")
     for index, implementation in enumerate(plain):

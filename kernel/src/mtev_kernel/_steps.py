@@ -52,11 +52,8 @@ async def perform(function: Callable[[], object], limit_s: float, thread_name: s
         Exception: whatever it raised; `SystemExit` comes as `LoadError`.
     """
     until = time.monotonic() + limit_s
-    result: object
-    if inspect.iscoroutinefunction(function):
-        result = function()
-    else:
-        result = await _on_thread(function, limit_s, thread_name)
+    on_loop = inspect.iscoroutinefunction(function)
+    result: object = function() if on_loop else await _on_thread(function, limit_s, thread_name)
     if inspect.isawaitable(result):
         return await _as_task(result, max(until - time.monotonic(), 0.0), limit_s)
     return result

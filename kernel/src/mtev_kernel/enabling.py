@@ -104,7 +104,7 @@ def unclaimed_stanza(stanza: Stanza, found: Iterable[Found]) -> str:
 
 def foreign_manifest(request: ModuleRequest) -> Manifest:
     """A stand-in manifest for what has none: something that a loader loads, or that cannot be found."""
-    requires = (request.loader,) if request.loader else ()
+    requires = tuple(filter(None, [request.loader]))
     return Manifest(id=request.name, summary="", api=(0, 0), requires=requires, symbol=request.symbol)
 
 

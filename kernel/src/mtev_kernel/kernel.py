@@ -164,15 +164,13 @@ class Kernel:
 
     async def _live(self, ready: Callable[[], None] | None = None) -> None:
         risen = False
-        told = ready is None  # a check starts nothing, so nobody need hear that it stops
         while True:
             if self._stop_reason:
                 self._life.stop()
             action = self._life.next(time.monotonic())
-            if self._life.stopping and not told:
-                told = True
+            if self._life.stopping and self._stop_by is None:
                 self._stop_by = time.monotonic() + self.options.shutdown_timeout_s
-                if self._stopping.call is not None:
+                if ready is not None and self._stopping.call is not None:  # a check has nothing to stop
                     self._stopping.call(self._stop_reason or "the service ends by itself")
             match action:
                 case Perform():
