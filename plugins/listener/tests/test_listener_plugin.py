@@ -98,7 +98,7 @@ def document(listeners=LISTENERS, on_error="fail"):
 @pytest.fixture
 def service(mtev_kernel):
     def start(listeners=LISTENERS, on_error="fail", **options):
-        return mtev_kernel(document(listeners, on_error), plugins=[*BELOW, LISTENER, inline(Above)], **options)
+        return mtev_kernel(document(listeners, on_error), plugins=[*BELOW, LISTENER, inline(Above)], installed=(), **options)
 
     return start
 
@@ -203,6 +203,7 @@ def test_a_busy_port_is_tried_again_where_the_configuration_asks_for_it(mtev_ker
         running = mtev_kernel(
             config,
             plugins=[*BELOW, LISTENER, inline(Signalling)],
+            installed=(),
             options=Options(retry=RetryPolicy(first_s=0.05, longest_s=0.05)),
         )
         assert running.plugin("listener").state == "retrying"
@@ -215,7 +216,7 @@ def test_a_busy_port_is_tried_again_where_the_configuration_asks_for_it(mtev_ker
 
 
 def problems_of(mtev_kernel, listeners):
-    kernel = mtev_kernel.kernel(document(listeners), plugins=[*BELOW, LISTENER, inline(Above)])
+    kernel = mtev_kernel.kernel(document(listeners), plugins=[*BELOW, LISTENER, inline(Above)], installed=())
     return [(each.severity, each.message, each.code) for each in asyncio.run(kernel.check())]
 
 
@@ -269,7 +270,7 @@ class Starter(KernelStarter):
     """Starts kernels with what the plugin requires, installed or not, and with what makes use of it."""
 
     def kernel(self, config=None, *, plugins=(), **more):
-        return super().kernel(config, plugins=[*BELOW, *plugins, inline(Above)], **more)
+        return super().kernel(config, plugins=[*BELOW, *plugins, inline(Above)], **{**more, "installed": ()})
 
 
 class TestConformance(PluginConformance):

@@ -6,13 +6,14 @@ import asyncio
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 
+from ..discovery import discover
 from ..document import Document, ModuleRequest, Stanza
 from ..errors import MtevError, ServiceError
 from ..exitcodes import ExitCode
@@ -247,6 +248,7 @@ class KernelStarter:
         config: str | Path | Document | None = None,
         *,
         plugins: Iterable[InlinePlugin | Factory] = (),
+        installed: Collection[str] | None = None,
         hashes: Mapping[str, Mapping[str, str]] | None = None,
         options: Options | None = None,
         ready: bool = True,
@@ -257,6 +259,8 @@ class KernelStarter:
             config: the text of a configuration, which begins with `<`; or the path of one; or a document. None
                 enables just `plugins`.
             plugins: plugins of the test's own, beside what is installed; a factory needs an attribute `manifest`.
+            installed: ids of the installed plugins that may take part; None for all. Name them in a test whose outcome
+                must not depend on what else is installed.
             hashes: with `config` None, the `<config>` hash of each plugin, by id; further ids are enabled too.
             options: how to run.
             ready: wait until it serves. False returns at once, for a kernel that is expected to fail.
@@ -264,7 +268,7 @@ class KernelStarter:
         Raises:
             NotReady: it did not come up.
         """
-        kernel = self.kernel(config, plugins=plugins, hashes=hashes, options=options)
+        kernel = self.kernel(config, plugins=plugins, installed=installed, hashes=hashes, options=options)
         running = RunningKernel(kernel)
         self._running.append(running)
         if ready:
@@ -276,10 +280,12 @@ class KernelStarter:
         config: str | Path | Document | None = None,
         *,
         plugins: Iterable[InlinePlugin | Factory] = (),
+        installed: Collection[str] | None = None,
         hashes: Mapping[str, Mapping[str, str]] | None = None,
         options: Options | None = None,
     ) -> Kernel:
         """Make a kernel as `__call__` would, and leave running or checking it to the caller."""
+        found = None if installed is None else [each for each in discover() if each.name in installed]
         given = [each if isinstance(each, InlinePlugin) else inline(each) for each in plugins]
         if config is None:
             wanted = {**{each.manifest.id: {} for each in given}, **(hashes or {})}
@@ -295,8 +301,8 @@ class KernelStarter:
             file.write_text(config, encoding="utf-8")
             config = file
         if isinstance(config, str | Path):
-            return Kernel(str(config), inline=given, options=options)
-        return Kernel(document=config, inline=given, options=options)
+            return Kernel(str(config), found=found, inline=given, options=options)
+        return Kernel(document=config, found=found, inline=given, options=options)
 
     def stop_all(self) -> list[str]:
         """Stop every kernel, the youngest first; what went wrong with those that nobody looked after."""
