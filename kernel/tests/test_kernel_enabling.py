@@ -4,7 +4,7 @@ import pytest
 
 from mtev_kernel import ConfigurationError, LoadError, Manifest, ModuleRequest, Stanza
 from mtev_kernel.discovery import Found
-from mtev_kernel.enabling import select, unclaimed_stanza
+from mtev_kernel.enabling import LEFT_OUT, select
 
 
 def offer(name, error="", **fields):
@@ -58,7 +58,9 @@ def test_a_claim_deeper_in_the_document_enables_too():
     found = [offer("console", stanzas=("listeners//*[@type='console']",))]
     document = Document("listeners", claims={"listeners//*[@type='console']": "app.conf:7"})
     assert chosen(found, document)["console"].where == "app.conf:7"
-    assert [each.name for each in select(found, document).unclaimed] == ["listeners"]
+    assert select(found, document).warnings == (
+        "app.conf:2: no installed plugin owns <listeners>: pip install mtev-listener",
+    )
 
 
 def test_what_is_required_is_enabled_transitively():
@@ -117,12 +119,12 @@ def test_a_name_used_twice_is_an_error_that_shows_the_way():
             "greeter",
             "greet",
             ConfigurationError,
-            "the image 'greeter' (dist-greeter 1.0) has no 'greet'; it has greeter",
+            "the image 'greeter' (dist-greeter 1.0) has no 'greet', but greeter",
         ),
         ("greter", "greter", LoadError, "offers the image 'greter'; did you mean 'greeter'?"),
         ("http", "http", LoadError, "offers the image 'http'; pip install mtev-http"),
         ("/opt/x.so", "x", ConfigurationError, "a C module cannot be loaded here"),
-        ("broken", "broken", LoadError, "plugin 'broken' (dist-broken 1.0) cannot be used: bad manifest"),
+        ("broken", "broken", LoadError, "it cannot be used: bad manifest"),
     ],
 )
 def test_an_image_that_cannot_be_had_is_explained(image, name, kind, complaint):
@@ -136,7 +138,8 @@ def test_an_image_that_cannot_be_had_is_explained(image, name, kind, complaint):
 def test_a_manifest_that_could_not_be_read_explains_itself_too():
     found = [Found("mute", None, "dist-mute", "1.0", "third-party", "", "not valid TOML")]
     [enabled] = select(found, Document(modules=[generic("mute", "mute")])).enabled
-    assert "plugin 'mute' (dist-mute 1.0) cannot be used: not valid TOML" in str(enabled.problem)
+    assert "it cannot be used: not valid TOML" in str(enabled.problem)
+    assert enabled.distribution == "dist-mute 1.0"
 
 
 def test_a_generic_of_a_loader_requires_the_loader():
@@ -159,19 +162,41 @@ def test_a_module_entry_sets_the_policy_of_a_stanza_owner():
     assert chosen([offer("a", stanzas=("x",))], document)["a"].on_error == "retry"
 
 
-def test_refused_offers_enable_nothing():
-    assert chosen([offer("a", error="wrong API", stanzas=("x",))], Document("x")) == {}
+def test_a_refused_owner_of_a_stanza_is_a_fault_and_not_a_silence():
+    enabled = chosen([offer("a", error="wrong API", stanzas=("x",))], Document("x"))
+    assert str(enabled["a"].problem) == "app.conf:2: it cannot be used: wrong API"
+    assert enabled["a"].distribution == "dist-a 1.0"
+
+
+def test_a_fault_that_is_asked_for_by_name_may_be_ignored():
+    document = Document("x", modules=[generic("a", "a", on_error="ignore")])
+    enabled = chosen([offer("a", error="wrong API", stanzas=("x",))], document)
+    assert (enabled["a"].on_error, enabled["a"].distribution) == ("ignore", "dist-a 1.0")
+    assert "it cannot be used: wrong API" in str(enabled["a"].problem)
+
+
+def test_what_safe_mode_leaves_out_is_no_fault_but_is_said():
+    found = [offer("a", error=LEFT_OUT, stanzas=("x",)), offer("b", error=LEFT_OUT)]
+    selection = select(found, Document("x", modules=[generic("b", "b")]))
+    assert selection.enabled == ()
+    assert [each.partition(" is left out")[0] for each in selection.warnings] == [
+        'app.conf:9: <generic image="b" name="b"> (dist-b 1.0)',
+        "app.conf:2: plugin 'a' (dist-a 1.0)",
+    ]
+
+
+def test_an_offer_under_a_wrong_name_says_what_is_wrong_with_it_whatever_symbol_is_asked_for():
+    manifest = Manifest(id="right", summary="", api=(1, 0), symbol="right")
+    found = [Found("wrong", manifest, "dist", "1.0", "third-party", "", "its manifest says id = 'right'")]
+    [enabled] = select(found, Document(modules=[generic("wrong", "wrong")])).enabled
+    assert "it cannot be used: its manifest says id = 'right'" in str(enabled.problem)
 
 
 def test_stanzas_nobody_owns_are_reported_with_what_is_known():
-    found = [offer("a", error="it needs plugin API 9.0", stanzas=("alpha",))]
-    selection = select(found, Document("modules", "alpha", "rest", "mine"))
-    said = [unclaimed_stanza(each, found) for each in selection.unclaimed]
-    assert said == [
-        "<alpha> belongs to plugin 'a' (dist-a 1.0), which cannot be used: it needs plugin API 9.0",
-        "no installed plugin owns <rest>: pip install mtev-http",
-        "no installed plugin owns <mine>; it has no effect here",
-    ]
+    assert select([], Document("modules", "rest", "mine")).warnings == (
+        "app.conf:3: no installed plugin owns <rest>: pip install mtev-http",
+        "app.conf:4: no installed plugin owns <mine>; it has no effect here",
+    )
 
 
 def test_the_configuration_reader_is_always_enabled():

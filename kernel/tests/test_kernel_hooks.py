@@ -125,8 +125,11 @@ def test_nonsense_counts_as_continue_elsewhere(hooks, failures):
     assert len(failures) == 1
 
 
-def test_strict_lets_exceptions_through():
-    hooks = HookRegistry(lambda failure: None, strict=True)
+def test_what_the_report_raises_propagates():
+    def report(failure):
+        raise failure.error
+
+    hooks = HookRegistry(report)
     hooks.declare("owner", "d", Specs)
     hooks.attach("a", "d", implementing("decide", lambda: 1 / 0))
     with pytest.raises(ZeroDivisionError):

@@ -424,6 +424,22 @@ def test_the_kernels_own_hooks_are_called():
     assert heard.index("the test is over") < heard.index(("b", "running", "draining"))
 
 
+@pytest.mark.parametrize("hook", ["mtev_stopping", "mtev_plugin_state"])
+def test_a_raising_hook_of_the_kernels_own_never_keeps_it_from_stopping(hook):
+    class Raising(Plugin):
+        pass
+
+    def broken(self):
+        raise MtevError("no")
+
+    setattr(Raising, hook, hookimpl(specname=hook)(broken))
+    for strict, code in ((False, ExitCode.OK), (True, ExitCode.FAILURE)):
+        service = Service(plugin("a"), plugin("b", base=Raising), strict=strict)
+        assert service.run() is code
+        assert service.log.count("b.stop") == service.log.count("b.start")
+        assert service.log.count("a.stop") == service.log.count("a.start")
+
+
 def test_an_aborted_post_init_fails_the_start():
     class Aborting(Plugin):
         @hookimpl

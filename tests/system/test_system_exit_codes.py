@@ -102,7 +102,6 @@ def test_a_service_that_cannot_start_fails(busy):
     assert "cannot listen on 127.0.0.1:PORT: Address already in use" in told
 
 
-@pytest.mark.xfail(strict=True, reason="an error that names its cause is logged with a traceback")
 def test_what_an_operator_can_help_comes_without_a_traceback(busy):
     assert "Traceback" not in busy
 

@@ -6,13 +6,13 @@ Nothing is started here, and nothing is imported but what the document asks for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ._steps import perform
 from .discovery import Found, discover, hint
 from .document import ConfigurationProvider, Document, OnError
-from .enabling import Enabled, Selection, select
+from .enabling import LEFT_OUT, Enabled, Selection, select
 from .errors import ConfigurationError, LoadError, MissingRequirement, MtevError, attribution
 from .hooks import HookRegistry, PluginHooks
 from .lifecycle import Participant, State
@@ -73,9 +73,8 @@ class Assembly:
             ),
         ]
         if options.safe_mode:
-            refusal = "it is third-party, and --safe-mode leaves those out"
             self.found = [
-                replace(each, error=refusal)
+                replace(each, error=LEFT_OUT)
                 if each.origin == "third-party" and each.name not in self._inline and not each.error
                 else each
                 for each in self.found
@@ -113,7 +112,13 @@ class Assembly:
         if not isinstance(provider, ConfigurationProvider):
             raise LoadError(f"{instance.who} provides '{CONFIGURATION}', but has no open() and reload()")
         self.provider = provider
-        return await asyncio.to_thread(provider.open, path)
+        return await self.read(lambda: provider.open(path), limit_s)
+
+    async def read(self, function: Callable[[], Document], limit_s: float) -> Document:
+        """Read a document on a thread of its own, within a limit."""
+        document = await perform(function, limit_s, "read the configuration")
+        assert isinstance(document, Document)
+        return document
 
     def plan(self, document: Document) -> tuple[Selection, list[Participant], dict[str, MtevError]]:
         """Decide what the document enables and in which order; make an instance of each, constructing none.

@@ -53,6 +53,11 @@ class Found:
         return f"{self.distribution} {self.version}".strip()
 
     @property
+    def symbol(self) -> str:
+        """What a `<generic name=>` calls it: by the manifest, or by its name where there is none."""
+        return self.manifest.symbol if self.manifest else self.name.rpartition(".")[2]
+
+    @property
     def usable(self) -> Manifest | None:
         """The manifest when the plugin can be used, else None."""
         return None if self.error else self.manifest

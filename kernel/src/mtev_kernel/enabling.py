@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from .discovery import Found, hint
-from .document import Document, ModuleRequest, OnError, Stanza
+from .document import Document, ModuleRequest, OnError
 from .errors import ConfigurationError, LoadError, MtevError
 from .manifest import Manifest
 
-__all__ = ["Enabled", "Selection", "foreign_manifest", "select", "unclaimed_stanza"]
+__all__ = ["LEFT_OUT", "Enabled", "Selection", "foreign_manifest", "select"]
+
+LEFT_OUT = "it is third-party, and --safe-mode leaves those out"
+"""The error of an offer that the operator does without on purpose: no fault of anybody's."""
 
 _SEVERITY: dict[OnError, int] = {"ignore": 0, "retry": 1, "fail": 2}
 _REQUIRED_BY = "required by plugin "
@@ -54,17 +57,17 @@ class Enabled:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a document enables, and which of its stanzas nobody owns."""
+    """What a document enables, and what an operator should know of the rest, each with its place."""
 
     enabled: tuple[Enabled, ...]
-    unclaimed: tuple[Stanza, ...]
+    warnings: tuple[str, ...]
 
 
 def select(found: Sequence[Found], document: Document, always: Iterable[str] = ()) -> Selection:
     """Decide what the document enables.
 
     Args:
-        found: every offer, refused ones included (they explain what is missing).
+        found: every offer, refused ones included: what is asked for and refused is enabled with that problem.
         document: the configuration.
         always: ids that are enabled in any case; the configuration provider, in practice.
 
@@ -72,62 +75,54 @@ def select(found: Sequence[Found], document: Document, always: Iterable[str] = (
         ConfigurationError: the document's `<modules>` is malformed.
     """
     usable = {each.name: each for each in found if each.usable}
-    chosen: dict[str, Enabled] = {}
-    for name in always:
-        if name in usable:
-            chosen[name] = _plain(usable[name], "it reads the configuration")
-    _add_requested(chosen, found, document.modules())
+    chosen = {name: _plain(usable[name], "it reads the configuration") for name in always if name in usable}
+    warnings: list[str] = []
+    _add_requested(chosen, found, document.modules(), warnings)
     asked_for = {each.manifest.id for each in chosen.values()}
-    for each in usable.values():
-        if each.name in asked_for or each.manifest is None:
-            continue
-        for claim in each.manifest.stanzas:
-            if where := document.find(claim):
-                chosen[each.name] = _plain(each, where)
-                break
-    _add_required(chosen, usable)
-    claimed = {claim for each in usable.values() if each.manifest for claim in each.manifest.stanzas}
-    unclaimed = tuple(
-        stanza for stanza in document.stanzas() if stanza.name != KERNEL_STANZA and stanza.name not in claimed
-    )
-    return Selection(tuple(chosen.values()), unclaimed)
-
-
-def unclaimed_stanza(stanza: Stanza, found: Iterable[Found]) -> str:
-    """Report a stanza that no usable plugin owns: a refused owner, a distribution to install, or nothing known."""
+    claimed: set[str] = set()
     for each in found:
-        if each.manifest and stanza.name in each.manifest.stanzas:
-            return f"<{stanza.name}> belongs to plugin '{each.name}' ({each.label}), which cannot be used: {each.error}"
-    advice = hint("stanza", stanza.name)
-    return f"no installed plugin owns <{stanza.name}>" + (f": {advice}" if advice else "; it has no effect here")
+        claims = each.manifest.stanzas if each.manifest else ()
+        claimed.update(claims)
+        where = next(filter(None, map(document.find, claims)), None)
+        if where is None or each.name in asked_for:
+            continue
+        if each.error == LEFT_OUT:
+            warnings.append(f"{where}: plugin '{each.name}' ({each.label}) is left out: {LEFT_OUT}")
+        else:
+            chosen[each.name] = _plain(each, where)
+    _add_required(chosen, usable)
+    for stanza in document.stanzas():
+        if stanza.name != KERNEL_STANZA and stanza.name not in claimed:
+            advice = hint("stanza", stanza.name)
+            remedy = f": {advice}" if advice else "; it has no effect here"
+            warnings.append(f"{stanza.where}: no installed plugin owns <{stanza.name}>{remedy}")
+    return Selection(tuple(chosen.values()), tuple(warnings))
 
 
-def foreign_manifest(request: ModuleRequest) -> Manifest:
-    """A stand-in manifest for what has none: something that a loader loads, or that cannot be found."""
+def foreign_manifest(name: str, request: ModuleRequest) -> Manifest:
+    """A stand-in manifest for what has none: something that a loader loads, or that cannot be found or read."""
     requires = tuple(filter(None, [request.loader]))
-    return Manifest(id=request.name, summary="", api=(0, 0), requires=requires, symbol=request.symbol)
+    return Manifest(id=name, summary="", api=(0, 0), requires=requires, symbol=request.symbol)
 
 
 def _plain(found: Found, where: str) -> Enabled:
     assert found.manifest is not None
-    return Enabled(found.name, found.manifest, found, where, "fail")
+    problem = LoadError(f"{where}: it cannot be used: {found.error}") if found.error else None
+    return Enabled(found.name, found.manifest, found, where, "fail", problem=problem)
 
 
-def _add_requested(chosen: dict[str, Enabled], found: Sequence[Found], requests: Sequence[ModuleRequest]) -> None:
+def _add_requested(
+    chosen: dict[str, Enabled], found: Sequence[Found], requests: Sequence[ModuleRequest], warnings: list[str]
+) -> None:
     # Loaders first, as they are what loads some of the generics.
     for request in sorted(requests, key=lambda each: each.kind != "loader"):
-        on_error = request.on_error or "fail"
-        problem: MtevError | None = None
-        offer: Found | None = None
-        if not request.loader:
-            try:
-                offer = _image(request, found)
-            except MtevError as error:
-                problem = error
-        manifest = offer.manifest if offer and offer.manifest else foreign_manifest(request)
-        name = request.name if request.name != manifest.symbol else manifest.id
-        if offer is None:
-            name = request.name
+        offer, problem = (None, None) if request.loader else _image(request, found)
+        if offer is not None and offer.error == LEFT_OUT:
+            warnings.append(f"{request.where}: {_tag(request)} ({offer.label}) is left out: {LEFT_OUT}")
+            continue
+        short = (offer.symbol, offer.name.rpartition(".")[2]) if offer is not None else ()
+        name = offer.name if offer is not None and request.name in short else request.name
+        manifest = (offer and offer.manifest) or foreign_manifest(offer.name if offer else name, request)
         if (other := chosen.get(name)) and other.request is not None:
             problem = ConfigurationError(
                 f'<{request.kind} name="{request.name}"> stands more than once (also at {other.where}); '
@@ -135,33 +130,35 @@ def _add_requested(chosen: dict[str, Enabled], found: Sequence[Found], requests:
                 request.where,
             )
             name = f"{name} at {request.where}"
-        chosen[name] = Enabled(name, manifest, offer, request.where, on_error, request, problem)
+        chosen[name] = Enabled(name, manifest, offer, request.where, request.on_error or "fail", request, problem)
 
 
-def _image(request: ModuleRequest, found: Sequence[Found]) -> Found:
+def _image(request: ModuleRequest, found: Sequence[Found]) -> tuple[Found | None, MtevError | None]:
+    """The offer that a request means, refused or not, and why it cannot be loaded."""
     offers = [
         each
         for each in found
         if request.image == each.name or (each.manifest and request.image in each.manifest.images)
     ]
-    fitting = [each for each in offers if not each.manifest or request.symbol in (each.name, each.manifest.symbol)]
+    fitting = [each for each in offers if request.symbol in (each.name, each.symbol)]
     usable = [each for each in fitting if each.usable]
     if len(usable) == 1:
-        return usable[0]
-    tag = f'<{request.kind} image="{request.image}" name="{request.name}">'
-    if fitting:
-        refused = fitting[0]
-        raise LoadError(
-            f"{request.where}: {tag}: plugin '{refused.name}' ({refused.label}) cannot be used: {refused.error}"
-        )
-    if offers:
-        symbols = ", ".join(sorted(each.manifest.symbol for each in offers if each.manifest))
-        raise ConfigurationError(
-            f"{tag}: the image '{request.image}' ({offers[0].label}) has no '{request.symbol}'; it has {symbols}. "
-            f'The part of the name after the colon says which: name="{request.name}:{symbols.split(", ")[0]}"',
-            request.where,
-        )
-    raise _unknown_image(tag, request, found)
+        return usable[0], None
+    refused = [each for each in fitting or offers if each.error]
+    if refused and not usable:
+        return refused[0], LoadError(f"{request.where}: {_tag(request)}: it cannot be used: {refused[0].error}")
+    if not offers:
+        return None, _unknown_image(_tag(request), request, found)
+    symbols = ", ".join(sorted(each.symbol for each in offers))
+    return offers[0], ConfigurationError(
+        f"{_tag(request)}: the image '{request.image}' ({offers[0].label}) has no '{request.symbol}', but {symbols}. "
+        f'The part of the name after the colon says which: name="{request.name}:{symbols.split(", ")[0]}"',
+        request.where,
+    )
+
+
+def _tag(request: ModuleRequest) -> str:
+    return f'<{request.kind} image="{request.image}" name="{request.name}">'
 
 
 def _unknown_image(tag: str, request: ModuleRequest, found: Sequence[Found]) -> MtevError:

@@ -12,7 +12,7 @@ Rules:
 2. The implementation registered last is called first (libmtev's order), unless `before` and `after`, which name
    plugins, say otherwise.
 3. A raising implementation is attributed to its plugin and counted, and the walk goes on as if it had returned the
-   specification's `on_error` (CONTINUE, or ABORT where going on would be unsafe). Under `strict` it propagates.
+   specification's `on_error` (CONTINUE, or ABORT where going on would be unsafe).
 4. `call` of a site is None while nobody is attached, so an idle site costs one attribute test. It is replaced whenever
    registrations change; a walk under way goes on with what it began with.
 5. An implementation may come before its specification: it waits, and is reported by `problems` if that never comes.
@@ -189,14 +189,13 @@ class HookRegistry:
     """Every hook point of one kernel. Thread-safe; nothing here blocks.
 
     Args:
-        report: called with each failure of an implementation, on the thread where it happened.
-        strict: let exceptions of implementations propagate (for development and CI).
+        report: called with each failure of an implementation, on the thread where it happened. What it raises
+            propagates to the caller of the site: that turns isolation off.
         timed: record calls and time of every implementation; may be changed by `set_timed`.
     """
 
-    def __init__(self, report: Callable[[HookFailure], None], *, strict: bool = False, timed: bool = False) -> None:
+    def __init__(self, report: Callable[[HookFailure], None], *, timed: bool = False) -> None:
         self._report = report
-        self._strict = strict
         self._timed = timed
         self._lock = threading.RLock()
         self._manager = pluggy.PluginManager(_PROJECT)
@@ -370,8 +369,6 @@ class HookRegistry:
     def _failed(self, implementation: Implementation, error: Exception | SystemExit) -> None:
         implementation.failures += 1
         self._report(_failure(implementation, error))
-        if self._strict:
-            raise error
 
 
 class PluginHooks:

@@ -17,7 +17,6 @@ from ._compile import ABORT
 from ._steps import StepWatch, contained, perform
 from .discovery import Found
 from .document import Document
-from .enabling import unclaimed_stanza
 from .errors import ConfigurationError, MtevError, describe
 from .exitcodes import ExitCode
 from .hooks import HookFailure, HookRegistry
@@ -57,7 +56,7 @@ class Kernel:
     ) -> None:
         self.options = options or Options()
         self.services = ServiceRegistry()
-        self.hooks = HookRegistry(self._hook_failed, strict=self.options.strict, timed=self.options.timed_hooks)
+        self.hooks = HookRegistry(self._hook_failed, timed=self.options.timed_hooks)
         self.document = document
         self.problems: list[Problem] = []
         """Everything found wrong so far."""
@@ -155,8 +154,8 @@ class Kernel:
         except (MtevError, OSError) as error:
             self._cannot_plan(error)
             return False
-        for stanza in selection.unclaimed:
-            self._report(f"{stanza.where}: {unclaimed_stanza(stanza, self._assembly.found)}", severity="warning")
+        for warning in selection.warnings:
+            self._report(warning, severity="warning")
         self._life = Lifecycle(order, retry=self.options.retry, last=last)
         for name, problem in problems.items():
             self._failed(name, Step.LOAD, problem)
@@ -283,13 +282,13 @@ class Kernel:
             _log.warning("nothing to reload: the configuration came from no file")
             return
         try:
-            self.document = await asyncio.to_thread(provider.reload)
+            self.document = await self._assembly.read(provider.reload, self.options.limits_s[Step.LOAD])
         except Exception as error:  # a broken file must never end a running service
             _log.error("reload failed, the configuration in force stays: %s", describe(error))
             return
-        _log.info("configuration read again")
         if self._reloaded.call is not None:
             await contained(self._reloaded.call())
+        _log.info("configuration read again, and everybody told")
 
     def _limit_s(self, instance: Instance, step: Step) -> float:
         limit_s = self.options.limits_s[step]
@@ -323,25 +322,31 @@ class Kernel:
         elif policy == "ignore":
             consequence = 'the service goes on without it (on-error="ignore")'
         else:
-            consequence = f'the service cannot go on (on-error="{policy}")'
-        expected = isinstance(error, ConfigurationError) or (isinstance(error, MtevError) and not error.__cause__)
+            final = ", but this error is not one to retry" if policy == "retry" else ""
+            consequence = f'the service cannot go on (on-error="{policy}"{final})'
+        expected = isinstance(error, MtevError) and isinstance(error.__cause__, MtevError | OSError | None)
         text = f"{instance.who} failed in step '{step}': {describe(error)}"
         _log.error("%s; %s", text, consequence, exc_info=None if expected else error)
         code = getattr(error, "exit_code", ExitCode.FAILURE)
         if step is Step.LOAD and instance.enabled.found is None:
             code = ExitCode.UNAVAILABLE
         severity = "warning" if policy == "ignore" or retrying else "error"
-        self.problems.append(Problem(describe(error), name, instance.enabled.distribution, severity, code))
+        enabled = instance.enabled
+        self.problems.append(Problem(describe(error), name, enabled.distribution, severity, code, enabled.where))
 
     def _report(self, message: str, *, severity: str, code: ExitCode = ExitCode.CONFIG) -> None:
         self.problems.append(Problem(message, "", "", severity, code))
         _log.log(logging.WARNING if severity == "warning" else logging.ERROR, "%s", message)
 
     def _hook_failed(self, failure: HookFailure) -> None:
-        if failure.hook == hookspecs.dso_post_init.__name__ and failure.plugin in self._assembly.instances:
-            self._failed(failure.plugin, Step.POST_INIT, failure.error)
-        else:
-            _log.error("%s", failure, exc_info=failure.error)
+        post_init = failure.hook == hookspecs.dso_post_init.__name__
+        own = failure.hook in hookspecs.__all__
+        if failure.plugin in self._assembly.instances and (post_init or (own and self.options.strict)):
+            self._failed(failure.plugin, Step.POST_INIT if post_init else Step.RUN, failure.error)
+            return
+        _log.error("%s", failure, exc_info=failure.error)
+        if self.options.strict:
+            raise failure.error
 
     def _cannot_plan(self, error: MtevError | OSError) -> None:
         text = f"{error.filename or self._path}: {error.strerror}" if isinstance(error, OSError) else describe(error)

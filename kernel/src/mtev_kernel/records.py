@@ -93,6 +93,7 @@ class Problem:
         distribution: where that plugin comes from, or `""`.
         severity: `error` or `warning`.
         code: exit code that it leads to.
+        where: what enabled the plugin: `file:line`, or a sentence; `""` where no plugin is concerned.
     """
 
     message: str
@@ -100,6 +101,7 @@ class Problem:
     distribution: str
     severity: str
     code: ExitCode
+    where: str = ""
 
 
 @runtime_checkable

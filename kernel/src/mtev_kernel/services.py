@@ -37,8 +37,8 @@ class ServiceRegistry:
         """
         if missing := _missing_members(key, service):
             raise ServiceError(
-                f"{attribution(plugin, distribution)} publishes a {type(service).__name__} as {_name(key)}, "
-                f"but it has no {', '.join(missing)}"
+                f"{attribution(plugin, distribution)} publishes an object of type {type(service).__name__} "
+                f"as {_name(key)}, but it has no {', '.join(missing)}"
             )
         with self._lock:
             if taken := self._published.get(key):

@@ -16,7 +16,7 @@ from ._terminal import err, out, printable
 
 __all__ = ["exit_code", "format_problem", "main"]
 
-_PLACE = re.compile(r"(?P<place>[^\s:][^:\n]*:\d+): (?P<rest>.*)", re.DOTALL)
+_PLACE = re.compile(r"(?P<place>[^\s:][^:\n]*:\d+(?::\d+)?): (?P<rest>.*)", re.DOTALL)
 
 
 def main(arguments: Arguments) -> int:
@@ -39,13 +39,15 @@ def format_problem(problem: Problem, path: str, *, strict: bool) -> str:
     """Put a problem on one line, as compilers do: `file:line: severity: message (plugin ..., distribution ...)`.
 
     Args:
-        problem: the problem; its message may open with `file:line`.
-        path: what stands in place of that when it does not.
+        problem: the problem; its message may open with `file:line`, else what enabled its plugin may be such a place.
+        path: what stands in place of that when there is none.
         strict: whether a warning counts as an error.
     """
     place, message = path, problem.message
     if match := _PLACE.match(problem.message):
         place, message = match["place"], match["rest"]
+    elif match := _PLACE.match(f"{problem.where}: "):
+        place = match["place"]
     else:
         message = message.removeprefix(f"{path}: ")
     severity = "error" if _is_error(problem, strict) else "warning"

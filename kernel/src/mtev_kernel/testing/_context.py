@@ -59,7 +59,7 @@ class StandaloneContext(Context):
         self, *, name: str, manifest: Manifest, distribution: str, config: Mapping[str, str], where: str
     ) -> None:
         self.control = RecordingControl()
-        self.hook_registry = HookRegistry(_raise, strict=True)
+        self.hook_registry = HookRegistry(_raise)
         self.service_registry = ServiceRegistry()
         super().__init__(
             name=name,
