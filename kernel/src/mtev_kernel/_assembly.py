@@ -166,13 +166,13 @@ class Assembly:
     def records(self, states: Mapping[str, tuple[State, str]]) -> list[PluginRecord]:
         """Every plugin found, enabled or not, by name."""
         enabled = {name: instance.enabled for name, instance in list(self.instances.items())}
-        taken = [each.found for each in enabled.values()]
+        taken = {each.found.name for each in enabled.values() if each.found is not None}
         records = [
             _record(each, *states.get(name, (State.FOUND, "")), self.instances[name].seconds)
             for name, each in enabled.items()
         ]
         for each in self.found:
-            if each not in taken:
+            if each.name not in taken:
                 manifest = each.manifest or Manifest(id=each.name, summary="", api=(0, 0), status="")
                 state, cause = (State.REFUSED, each.error) if each.error else (State.DISABLED, "nothing asks for it")
                 records.append(_record(Enabled(each.name, manifest, each, "", "fail"), state, cause, {}))
