@@ -103,6 +103,9 @@ def test_safe_mode_leaves_it_out(installed, config):
     (stranger,) = [each for each in listed if each["id"] == "acme.uptime"]
     assert stranger["state"] == "refused"
     assert "--safe-mode" in stranger["error"]
+    checked = installed.run("--check", "-c", config, "--safe-mode")
+    assert checked.returncode == 0, "the service comes up without it"
+    assert f"{config}:3: warning" in checked.stdout
 
 
 def test_its_own_tests_pass_where_nothing_is_built(tmp_path):
