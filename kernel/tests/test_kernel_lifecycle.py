@@ -101,6 +101,16 @@ def test_what_requires_a_failed_plugin_fails_under_its_own_policy(policy, surviv
     assert (life.fatal is None) is survives
 
 
+@pytest.mark.parametrize("policy", ["fail", "ignore"])
+def test_what_requires_an_unconfigured_plugin_is_still_checked_but_never_started(policy):
+    life = Lifecycle(participants(f"a:{policy}", "b:ignore>a", "c:ignore>b"))
+    done, _ = drive(life, {("a", Step.CONFIGURE): False, ("b", Step.VALIDATE): False})
+    assert [(each.name, each.step) for each in life.failures] == [("a", Step.CONFIGURE), ("b", Step.VALIDATE)]
+    assert ("c", Step.VALIDATE) in done
+    assert not any(step is Step.START for _, step in done)
+    assert life.states()["c"] == (State.FAILED, "it requires plugin 'b', which failed")
+
+
 def test_a_retriable_failure_is_tried_again_after_its_stop_while_the_rest_runs():
     life = Lifecycle(participants("a:retry", "b>a", "c"), retry=RetryPolicy(first_s=2.0))
     fail = {("a", Step.START): True}

@@ -20,7 +20,6 @@ PLACES = {"generic": "modules", "loader": "modules", "log": "logs", "listener": 
 PROJECTS = ("examples/demo/plugin", "examples/third_party/acme-mtev-uptime")
 HARMLESS = (
     r"has no <rest>: every route that asks access control is denied",  # true of an example that is about listeners
-    r"no installed plugin owns <config>",  # for `inherit`; see what the README of mtev-conf says of it
     r"no installed distribution offers the image 'acme\.",  # the reader's own plugin
 )
 

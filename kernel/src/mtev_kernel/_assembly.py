@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from ._steps import perform
 from .discovery import Found, discover, hint
@@ -116,9 +117,7 @@ class Assembly:
 
     async def read(self, function: Callable[[], Document], limit_s: float) -> Document:
         """Read a document on a thread of its own, within a limit."""
-        document = await perform(function, limit_s, "read the configuration")
-        assert isinstance(document, Document)
-        return document
+        return cast("Document", await perform(function, limit_s, "read the configuration"))
 
     def plan(self, document: Document) -> tuple[Selection, list[Participant], dict[str, MtevError]]:
         """Decide what the document enables and in which order; make an instance of each, constructing none.

@@ -18,6 +18,8 @@ to do. Which plugin and which distribution it concerns is added by whoever attri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .exitcodes import ExitCode
 
 __all__ = [
@@ -63,9 +65,24 @@ class ConfigurationError(MtevError):
 
     exit_code = ExitCode.CONFIG
 
+    parts: tuple[ConfigurationError, ...] = ()
+
     def __init__(self, message: str, where: str = "") -> None:
         super().__init__(f"{where}: {message}" if where else message)
         self.where = where
+
+    @classmethod
+    def combined(cls, problems: Sequence[ConfigurationError]) -> ConfigurationError:
+        """The one error that a step can raise for all that it found wrong: a single one as it is, none told twice.
+
+        Of several, the message has a line for each, and `parts` keeps them.
+        """
+        distinct = {str(each): each for each in problems}
+        if len(distinct) == 1:
+            return problems[0]
+        error = cls(f"{len(distinct)} problems:" + "".join(f"\n  {text}" for text in distinct))
+        error.where, error.parts = problems[0].where, tuple(distinct.values())
+        return error
 
 
 class ResolutionError(MtevError):
@@ -112,6 +129,5 @@ def attribution(plugin: str, distribution: str) -> str:
 def describe(error: BaseException) -> str:
     """Put an error in one line for an operator: our own errors by their message, others with their type."""
     text = str(error).strip()
-    if isinstance(error, MtevError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind = "" if isinstance(error, MtevError) and text else type(error).__name__
+    return ": ".join(filter(None, (kind, text)))

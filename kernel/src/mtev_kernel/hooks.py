@@ -294,7 +294,7 @@ class HookRegistry:
                     "async" if point.options.is_async else "sync",
                     point.options.returns,
                     (inspect.getdoc(point.function) or "").partition("\n")[0],
-                    str(inspect.signature(point.function)),
+                    str(inspect.signature(point.function)).replace("'", ""),
                     tuple(_in_order(point.implementations)),
                 )
                 for point in sorted(self._points.values(), key=lambda each: each.name)

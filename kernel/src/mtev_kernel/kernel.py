@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 from . import hookspecs
 from ._assembly import Assembly, Instance
@@ -232,8 +233,7 @@ class Kernel:
     def _function(self, step: Step, instance: Instance) -> Callable[[], object]:
         if step is Step.LOAD:
             return lambda: self._assembly.construct(instance)
-        function: Callable[[], object] = getattr(instance.plugin, step.replace("-", "_"))
-        return function
+        return cast("Callable[[], object]", getattr(instance.plugin, step.replace("-", "_")))
 
     def _after(self, step: Step, instance: Instance) -> None:
         if step is Step.VALIDATE:
@@ -332,7 +332,8 @@ class Kernel:
             code = ExitCode.UNAVAILABLE
         severity = "warning" if policy == "ignore" or retrying else "error"
         enabled = instance.enabled
-        self.problems.append(Problem(describe(error), name, enabled.distribution, severity, code, enabled.where))
+        for each in getattr(error, "parts", ()) or (error,):
+            self.problems.append(Problem(describe(each), name, enabled.distribution, severity, code, enabled.where))
 
     def _report(self, message: str, *, severity: str, code: ExitCode = ExitCode.CONFIG) -> None:
         self.problems.append(Problem(message, "", "", severity, code))
@@ -349,8 +350,9 @@ class Kernel:
             raise failure.error
 
     def _cannot_plan(self, error: MtevError | OSError) -> None:
-        text = f"{error.filename or self._path}: {error.strerror}" if isinstance(error, OSError) else describe(error)
-        self._report(text, severity="error", code=getattr(error, "exit_code", ExitCode.NO_INPUT))
+        for each in getattr(error, "parts", ()) or (error,):
+            text = f"{each.filename or self._path}: {each.strerror}" if isinstance(each, OSError) else describe(each)
+            self._report(text, severity="error", code=getattr(each, "exit_code", ExitCode.NO_INPUT))
 
     def _verdict(self) -> ExitCode:
         errors = [each.code for each in self.problems if each.severity == "error"]

@@ -7,7 +7,8 @@ is done at a time. Going up, a plugin passes the steps LOAD, CONFIGURE, VALIDATE
 
 Rules:
 
-1. A step is performed only when everything the plugin requires has passed the same stage.
+1. A step is performed only when everything the plugin requires has passed the same stage. What requires a plugin that
+   could not be configured is configured and validated all the same, to find its own faults, and never started.
 2. No plugin enters a stage before all others have passed the stage before it; failed ones, and those that wait for a
    retry or for somebody who does, are not waited for.
 3. Under `fail`, a failure ends the service: what has started is drained and stopped. Failures of LOAD, CONFIGURE and
@@ -198,7 +199,8 @@ class Lifecycle:
                     return Perform(life.participant.name, Step.STOP)
             if (step := self._rise(now)) is not None:
                 return step
-            if not self._over():
+            unfinished = self._top == len(_UP) or self._blocked()
+            if unfinished and not self._stopping and self.fatal is None:
                 resumptions = (life.resume_at for life in self._lives.values() if life.resume_at is not None)
                 return Wait(min(resumptions, default=None))
             self._falling = True
@@ -285,6 +287,7 @@ class Lifecycle:
         self._stopping = True
 
     def _rise(self, now: float) -> Perform | None:
+        self._give_up_dependents()
         if self._stopping:
             return None
         for life in self._lives.values():
@@ -318,24 +321,20 @@ class Lifecycle:
                 blocked.add(name)
         return blocked
 
-    def _over(self) -> bool:
-        if self._stopping or self.fatal is not None:
-            return True
-        return self._top < len(_UP) and not self._blocked()
-
     def _give_up(self, life: _Life, cause: str) -> None:
         life.given_up = True
         life.resume_at = None
         life.state, life.cause = State.FAILED, cause
-        for other in self._lives.values():
-            if (
-                life.participant.name in other.participant.requires
-                and not other.given_up
-                and other.passed <= _START
-                and not other.unstopped
-            ):
-                reason = f"it requires plugin '{life.participant.name}', which failed"
-                self._give_up(other, reason)
-                if other.participant.on_error != "ignore" and self.fatal is None:
-                    self._failures.append(Failure(other.participant.name, _UP[other.passed], reason, fatal=True))
-                    self._stopping = self._stopping or other.passed >= _START
+
+    def _give_up_dependents(self) -> None:
+        # What only failed to be configured still lets its dependents find their own faults; none of them starts.
+        for name, life in self._lives.items():
+            if life.given_up or life.unstopped or life.passed not in (0, _START):
+                continue
+            for other in sorted(life.participant.requires):
+                if self._lives[other].given_up and (life.passed == _START or self._lives[other].passed == 0):
+                    self._give_up(life, f"it requires plugin '{other}', which failed")
+                    if life.participant.on_error != "ignore" and self.fatal is None:
+                        self._failures.append(Failure(name, _UP[life.passed], life.cause, fatal=True))
+                        self._stopping = self._stopping or life.passed == _START
+                    break

@@ -52,14 +52,8 @@ def resolve(members: Iterable[Enabled], hint: Callable[[str], str] = lambda name
         needed: set[str] = set()
         for name in member.manifest.requires:
             if name not in carriers:
-                advice = hint(name)
-                problems.setdefault(
-                    member.name,
-                    MissingRequirement(
-                        f"{attribution(member.name, member.distribution)} requires '{name}', which is not there"
-                        + (f": {advice}" if advice else "")
-                    ),
-                )
+                missing = f"{attribution(member.name, member.distribution)} requires '{name}', which is not there"
+                problems.setdefault(member.name, MissingRequirement(": ".join(filter(None, (missing, hint(name))))))
             needed |= carriers.get(name, set())
         requirements[member.name] = frozenset(needed - {member.name})
         softly = set().union(*(carriers.get(name, set()) for name in member.manifest.after))

@@ -118,6 +118,5 @@ def _missing_members(key: object, service: object) -> list[str]:
     members: set[str] = set()
     for base in getattr(key, "__mro__", ()):
         if getattr(base, "_is_protocol", False):
-            members.update(name for name in vars(base) if not name.startswith("_"))
-            members.update(name for name in vars(base).get("__annotations__", {}) if not name.startswith("_"))
-    return sorted(name for name in members if not hasattr(service, name))
+            members.update(vars(base), vars(base).get("__annotations__", {}))
+    return sorted(name for name in members if not name.startswith("_") and not hasattr(service, name))

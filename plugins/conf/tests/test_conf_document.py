@@ -121,7 +121,7 @@ def test_all_problems_of_all_modules_are_in_one_error():
           <generic require_env="NOPE"/>
           <generic image="fine" name="fine" on-error="fail"/></modules></a>""").modules()
     text = str(caught.value)
-    assert text.startswith("7 problems in the configuration:\n")
+    assert text.startswith("7 problems:\n")
     assert "app.conf:2: <generic>: image is missing: which plugin to load; write <generic image=… name=…>" in text
     assert "app.conf:1: <modules>: on-error: 'explode' is none of fail, ignore, retry" in text
     assert "app.conf:3: <generic>: name is missing" in text

@@ -59,7 +59,7 @@ def path(tmp_path):
 def test_the_manifest_says_what_it_provides():
     assert manifest().id == "conf"
     assert manifest().names == {"conf", "configuration"}
-    assert manifest().stanzas == ()
+    assert manifest().stanzas == ("config",)
 
 
 def test_it_is_a_provider_and_publishes_the_configuration_at_once(plugin):

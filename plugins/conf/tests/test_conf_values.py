@@ -85,4 +85,4 @@ def test_no_text_brings_anything_but_a_value_or_a_value_error(text):
         try:
             parse(text)
         except ValueError as error:
-            assert len(str(error)) < 250  # noqa: PT017  # the error is optional here
+            assert len(str(error)) < 250  # the error is optional here

@@ -98,7 +98,8 @@ def document(listeners=LISTENERS, on_error="fail"):
 @pytest.fixture
 def service(mtev_kernel):
     def start(listeners=LISTENERS, on_error="fail", **options):
-        return mtev_kernel(document(listeners, on_error), plugins=[*BELOW, LISTENER, inline(Above)], installed=(), **options)
+        plugins = [*BELOW, LISTENER, inline(Above)]
+        return mtev_kernel(document(listeners, on_error), plugins=plugins, installed=(), **options)
 
     return start
 

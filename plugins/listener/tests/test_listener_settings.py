@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtev_conf import Configuration
+from mtev_kernel import ConfigurationError
 from mtev_listener._address import TcpAddress, UnixAddress
-from mtev_listener._settings import DEFAULT_BACKLOG, combined, read_listeners
+from mtev_listener._settings import DEFAULT_BACKLOG, read_listeners
 
 
 def read(listeners, **environ):
@@ -94,8 +95,8 @@ def test_everything_wrong_is_reported_at_once_with_its_place():
         assert any(each.startswith(f"app.conf:{number}: ") and word in each for each in found), (number, word, found)
     assert any("idle_timeout" in each and "soon" in each for each in found)
     assert any("no_delay" in each for each in found)
-    text = str(combined(read("<listeners><listener port='x'/></listeners>").problems))
-    assert len(text.splitlines()) == 2
+    text = str(ConfigurationError.combined(read("<listeners><listener port='x'/></listeners>").problems))
+    assert len(text.splitlines()) == 3
 
 
 def test_a_fault_on_a_container_is_reported_once_however_many_inherit_it():

@@ -73,7 +73,7 @@ def test_every_wrong_option_is_reported_with_its_place(context):
 </app>"""
     with pytest.raises(ConfigurationError) as caught:
         TelnetPlugin(context(document)).configure()
-    first, second = str(caught.value).splitlines()
+    first, second = map(str, caught.value.parts)
     assert re.match(r"app.conf:3: .*line_protocol 'ssh' is neither 'telnet' nor 'raw'", first)
     assert re.match(r"app.conf:4: .*max_sessions: ", second)
 
@@ -193,7 +193,7 @@ def test_a_real_service_answers_a_telnet_client(service):
     running = service("<line_protocol>telnet</line_protocol>")
     answer = talk(running, b"show hooks mtev_console\r\nshow services\r\nexit\r\n")
     assert answer.startswith("\xff\xfd\x1fmtev: (no auth)\r\nexample# ")
-    assert "mtev_console_dispatch(session: 'Session', line: 'str')" in answer
+    assert "mtev_console_dispatch(session: Session, line: str)" in answer
     assert "  1. greeter (inline" in answer
     assert "\n" not in answer.replace("\r\n", "")
 

@@ -139,8 +139,8 @@ def _clash(arguments: argparse.Namespace) -> str:
 
 def _complete_files(action: argparse.Action) -> None:
     # Read by shtab when it generates the completion scripts; nothing to anybody else.
-    action.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]
+    action.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]  # see above
 
 
 def _complete_directories(action: argparse.Action) -> None:
-    action.complete = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "tcsh": "d"}  # type: ignore[attr-defined]
+    action.complete = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "tcsh": "d"}  # type: ignore[attr-defined]  # as above

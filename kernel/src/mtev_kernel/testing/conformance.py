@@ -259,7 +259,7 @@ def _cut_start(plugin: Plugin, cut: str) -> None:
             task.result()
         raise MtevError(_CUT)
 
-    plugin.start = awaiting if inspect.iscoroutinefunction(start) else plain  # type: ignore[method-assign]
+    plugin.start = awaiting if inspect.iscoroutinefunction(start) else plain  # type: ignore[method-assign]  # the point of it
 
 
 async def _awaited(start: Callable[[], Awaitable[None] | None]) -> None:

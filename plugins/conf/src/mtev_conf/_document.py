@@ -12,7 +12,7 @@ from mtev_kernel.errors import ConfigurationError
 
 from ._masking import masked_copy
 from ._section import Section
-from ._tree import Tree, combined
+from ._tree import Tree
 
 __all__ = ["TreeDocument"]
 
@@ -70,7 +70,7 @@ class TreeDocument:
                 if request is not None:
                     requests.append(request)
         if problems:
-            raise combined(problems)
+            raise ConfigurationError.combined(problems)
         return requests
 
     def dump(self) -> str:

@@ -23,7 +23,7 @@ from mtev_kernel.errors import ConfigurationError
 from ._condition import parse_condition
 from ._expansion import Facilities, expand
 
-__all__ = ["MAX_SIZE_BYTES", "MAX_XPATH_CHARS", "Tree", "combined", "element_name", "is_element", "own_attributes"]
+__all__ = ["MAX_SIZE_BYTES", "MAX_XPATH_CHARS", "Tree", "element_name", "is_element", "own_attributes"]
 
 MAX_SIZE_BYTES = 16 * 1024 * 1024
 """How large a document may be."""
@@ -74,7 +74,7 @@ class Tree:
         self._notices: dict[str, None] = {}
         self.root = _parse(data, path, encoding)
         if problems := self._problems():
-            raise combined(problems)
+            raise ConfigurationError.combined(problems)
 
     @classmethod
     def load(
@@ -231,17 +231,6 @@ class Tree:
             except ConfigurationError as error:
                 problems.append(error)
         return problems
-
-
-def combined(problems: Sequence[ConfigurationError]) -> ConfigurationError:
-    """One error for all problems that were found: a single one as it is, several as one with a line for each."""
-    texts = dict.fromkeys(map(str, problems))  # what is inherited is wrong in the same way for each heir
-    if len(texts) == 1:
-        return problems[0]
-    lines = "".join(f"\n  {text}" for text in texts)
-    error = ConfigurationError(f"{len(texts)} problems in the configuration:{lines}")
-    error.where = problems[0].where
-    return error
 
 
 def is_element(node: object) -> bool:

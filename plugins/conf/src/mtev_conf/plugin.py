@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfPlugin"]
 
+_SUPERVISION = {"lockfile", "workingdir"}
+
 
 class ConfPlugin(Plugin):
     """Provides the configuration, as the kernel's `ConfigurationProvider` and as the service `Configuration`.
@@ -41,6 +43,11 @@ class ConfPlugin(Plugin):
         fresh = Configuration.load(path, notice=self.context.warn)
         self._path = fresh.path
         self.configuration.adopt(fresh)
+        for name in sorted(_SUPERVISION & fresh.root.attributes.keys()):
+            self.context.warn(
+                f"{fresh.root.where}: {name}= has no effect: this process stays in the foreground and where it was "
+                "started; leave that to the system's supervisor"
+            )
         return fresh.document()
 
     def reload(self) -> Document:

@@ -58,17 +58,17 @@ class HttpPlugin(Plugin):
                 f"{', '.join(sorted(self.context.config))}",
                 self.context.where,
             )
-        configuration = self.context.services.require(Configuration)
-        self._settings = read_settings(configuration)
-        self._dispatcher.access = access = read_access(configuration)
-        if not access.lists:
-            self.context.warn(f"{access.absent}: every route that asks access control is denied")
         listeners = self.context.services.require(Listeners)
         listeners.register_type("http_rest_api", self._protocol, summary="REST over HTTP/1.1")
         for code in _COMMANDS:
             listeners.register_command(
                 "control_dispatch", code, self._protocol, name="mtev_wire_rest_api", version="1.0"
             )
+        configuration = self.context.services.require(Configuration)
+        self._settings = read_settings(configuration)
+        self._dispatcher.access = access = read_access(configuration)
+        if not access.lists:
+            self.context.warn(f"{access.absent}: every route that asks access control is denied")
 
     def start(self) -> None:
         """Load the engine, and ask the plugins for their routes."""

@@ -6,7 +6,7 @@ other than those named in `CONFIG_KEYS` belong to the protocol and are passed on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TypeVar
@@ -16,7 +16,7 @@ from mtev_kernel.errors import ConfigurationError
 
 from ._address import TcpAddress, UnixAddress, parse_address
 
-__all__ = ["ATTRIBUTES", "CONFIG_KEYS", "ListenerSettings", "Reading", "combined", "read_listeners"]
+__all__ = ["ATTRIBUTES", "CONFIG_KEYS", "ListenerSettings", "Reading", "read_listeners"]
 
 ATTRIBUTES = (
     "accept_thread",
@@ -142,7 +142,7 @@ class _Reader:
         if self._try(lambda: section.boolean("ssl", False), False):
             self._wrong(
                 section.error(
-                    "ssl=\"on\" needs the plugin 'tls' (pip install mtev-tls), and this release of mtev-listener "
+                    "ssl=\"on\" needs the plugin 'tls' (mtev-tls, not released yet), and this release of mtev-listener "
                     "cannot use it yet; the listener is refused, for it would speak plaintext otherwise"
                 )
             )
@@ -229,10 +229,3 @@ class _Reader:
         self._sound = False
         if all(str(error) != str(known) for known in self._reading.problems):  # an inherited fault is one fault
             self._reading.problems.append(error)
-
-
-def combined(problems: Sequence[ConfigurationError]) -> ConfigurationError:
-    """All problems as the one error that a step can raise."""
-    if len(problems) == 1:
-        return problems[0]
-    return ConfigurationError("\n".join(map(str, problems)))

@@ -10,11 +10,11 @@ from typing import Protocol, cast
 
 from mtev_conf import Configuration
 from mtev_eventer import Eventer
-from mtev_kernel import Context, HookResult, Plugin, hookimpl
+from mtev_kernel import ConfigurationError, Context, HookResult, Plugin, hookimpl
 from mtev_kernel.records import PluginListing
 
 from . import _capabilities
-from ._settings import ListenerSettings, combined, read_listeners
+from ._settings import ListenerSettings, read_listeners
 from .connection import Connection
 from .listeners import CONTROL_DISPATCH, Listeners
 
@@ -60,14 +60,14 @@ class ListenerPlugin(Plugin):
         for warning in reading.warnings:
             self.context.warn(warning)
         if reading.problems:
-            raise combined(reading.problems)
+            raise ConfigurationError.combined(reading.problems)
         self._settings = reading.listeners
 
     def validate(self) -> None:
         """Every type and every pool must exist by now."""
         eventer = self.context.services.require(Eventer)
         if problems := self._listeners.check(self._settings, eventer, self.context.hint):
-            raise combined(problems)
+            raise ConfigurationError.combined(problems)
 
     def start(self) -> None:
         """Bind and listen: clients can connect from now on, and wait."""

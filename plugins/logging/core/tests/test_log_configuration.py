@@ -137,7 +137,7 @@ def test_what_is_wrong_is_refused_with_its_place(logs, message):
 
 def test_every_fault_is_reported_at_once():
     text = refused('<log name=""/>\n<log name="x" format="xml"/>')
-    assert text.startswith("2 problems in the configuration of logs:")
+    assert text.startswith("2 problems:")
     assert "app.conf:3:" in text
     assert "app.conf:4:" in text
 

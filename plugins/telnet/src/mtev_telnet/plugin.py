@@ -52,7 +52,7 @@ class TelnetPlugin(Plugin):
             except ValueError as error:
                 problems.append(section.error(f"console: {error}"))
         if problems:
-            raise ConfigurationError("\n".join(map(str, problems)))
+            raise ConfigurationError.combined(problems)
         self._desk = Desk(
             root=self.console.root,
             prompt=f"{configuration.root_name}# ",

@@ -20,7 +20,7 @@ from .errors import GraphError
 from .formats import FORMATS
 from .graph import Graph, check_name
 
-__all__ = ["StreamSettings", "build_graph", "combined", "read_streams"]
+__all__ = ["StreamSettings", "build_graph", "read_streams"]
 
 _LOG = ("name", "type", "path", "format", "disabled", "debug", "timestamps", "facility", "require_env")
 _WITHOUT_EFFECT = {
@@ -93,7 +93,7 @@ def read_streams(configuration: Configuration) -> tuple[list[StreamSettings], li
             )
         found[settings.name] = settings
     if problems:
-        raise combined(problems)
+        raise ConfigurationError.combined(problems)
     notices += [
         f"{each.section.where}: <log>: '{each.name}' has neither a type nor an outlet, so its lines go nowhere"
         for each in found.values()
@@ -126,16 +126,6 @@ def build_graph(streams: Sequence[StreamSettings]) -> Graph:
             except GraphError as error:
                 raise section.error(f"of the log '{each.name}': {error}") from None
     return graph
-
-
-def combined(problems: Sequence[ConfigurationError]) -> ConfigurationError:
-    """One error for all: the only one as it is, several with a line for each."""
-    if len(problems) == 1:
-        return problems[0]
-    lines = "".join(f"\n  {problem}" for problem in problems)
-    error = ConfigurationError(f"{len(problems)} problems in the configuration of logs:{lines}")
-    error.where = problems[0].where
-    return error
 
 
 def _check_element(section: Section) -> list[str]:

@@ -12,7 +12,7 @@ from mtev_kernel import ConfigurationError, MtevError
 from ._stderr import StderrBackend, complain
 from ._types import BackendTypes
 from .backend import Backend, BackendFactory, BackendSettings
-from .configuration import StreamSettings, build_graph, combined
+from .configuration import StreamSettings, build_graph
 from .errors import GraphError
 from .graph import Graph, Hop
 from .sink import Sink, one_line
@@ -357,7 +357,7 @@ class Logs:
             except ConfigurationError as error:
                 problems.append(error)
         if problems:
-            raise combined(problems)
+            raise ConfigurationError.combined(problems)
         return sinks
 
     def _stderr_sink(self, form: str) -> Sink:
