@@ -1,6 +1,7 @@
 """The kernel as a whole: plugins that behave and plugins that do not, without any configuration file."""
 
 import asyncio
+import concurrent.futures
 import logging
 import threading
 
@@ -289,6 +290,24 @@ def test_a_missing_requirement_says_what_to_install_and_has_its_own_exit_code(ca
     service = Service(plugin("a", "http"))
     assert service.run() is ExitCode.UNAVAILABLE
     assert "plugin 'a' (a-dist 1.0) requires 'http', which is not there: pip install mtev-http" in caplog.text
+
+
+def test_a_cancellation_of_its_own_is_a_failure_like_any_other(caplog):
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    def waits_for_something_cancelled(self):
+        future = concurrent.futures.Future()
+        future.cancel()
+        future.result()
+
+    async def run(self):
+        raise asyncio.CancelledError
+
+    assert Service(plugin("a", start=lambda self: cancelled())).run() is ExitCode.FAILURE
+    assert Service(plugin("a", configure=waits_for_something_cancelled)).run() is ExitCode.FAILURE
+    assert Service(plugin("a", run=run)).run(lambda kernel: None) is ExitCode.FAILURE
+    assert caplog.text.count("it was cancelled by something of its own") >= 3
 
 
 def test_a_run_that_dies_ends_the_service_under_fail():

@@ -4,7 +4,8 @@ Rules:
 
 1. A plain function runs on a daemon thread of its own. When its limit passes, the thread is abandoned and named.
 2. A coroutine function runs as a task. When its limit passes it is cancelled; if it will not end it is abandoned.
-3. `SystemExit` is an error like any other: it must reach neither the thread's nor the loop's machinery.
+3. `SystemExit`, and a cancellation that nobody here asked for, are errors like any other: neither may reach the
+   machinery of a thread or of the loop.
 4. A coroutine that blocks the loop defeats rule 2. Only somebody on another thread can notice it: a `StepWatch`.
 """
 
@@ -53,16 +54,21 @@ async def perform(function: Callable[[], object], limit_s: float, thread_name: s
     """
     until = time.monotonic() + limit_s
     on_loop = inspect.iscoroutinefunction(function)
-    result: object = function() if on_loop else await _on_thread(function, limit_s, thread_name)
+    result: object = function() if on_loop else await contained(_on_thread(function, limit_s, thread_name))
     if inspect.isawaitable(result):
         return await _as_task(result, max(until - time.monotonic(), 0.0), limit_s)
     return result
 
 
 async def contained(awaitable: Awaitable[object]) -> object:
-    """Await something that a plugin gave us; its `sys.exit` becomes a `LoadError`."""
+    """Await something that a plugin gave us. Its `sys.exit`, and a cancellation that is not ours, become errors."""
     try:
         return await awaitable
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise LoadError("it was cancelled by something of its own") from error
     except SystemExit as error:
         raise _exited(error) from error
 
