@@ -199,8 +199,7 @@ class Lifecycle:
                     return Perform(life.participant.name, Step.STOP)
             if (step := self._rise(now)) is not None:
                 return step
-            unfinished = self._top == len(_UP) or self._blocked()
-            if unfinished and not self._stopping and self.fatal is None:
+            if not self._stopping and self.fatal is None and (self._top == len(_UP) or self._blocked()):
                 resumptions = (life.resume_at for life in self._lives.values() if life.resume_at is not None)
                 return Wait(min(resumptions, default=None))
             self._falling = True
