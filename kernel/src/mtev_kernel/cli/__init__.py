@@ -33,14 +33,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: with code 64 for a wrong command line, and with 0 after `--help`.
     """
-    arguments = parse(argv)
     try:
-        code: int = import_module(f".{arguments.action}", __name__).main(arguments)
-        sys.stdout.flush()
+        try:
+            return _run(parse(argv))
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain at exit about what it cannot flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+
+
+def _run(arguments: Arguments) -> int:
+    try:
+        code: int = import_module(f".{arguments.action}", __name__).main(arguments)
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         return _INTERRUPTED
     except MtevError as error:
