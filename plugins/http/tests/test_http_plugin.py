@@ -171,6 +171,13 @@ def test_hooks_of_other_plugins_take_part(service):
     assert greeter.logged == [("GET", "/hello/ann", 200, True), ("GET", "/no/such", 404, True)]
 
 
+def test_every_plugin_shows_its_state(service):
+    plugins = {each["name"]: each for each in json.loads(ask(service(), "/mtev/plugins.json")[1])}
+    assert plugins["listener"]["state"] == "running"
+    assert plugins["http"]["seconds"].keys() >= {"load", "configure", "start"}
+    assert {"plugin", "distribution", "version", "origin", "status", "api", "cause", "where"} <= plugins["http"].keys()
+
+
 def test_plugins_below_offer_their_views(service):
     running = service()
     capabilities = json.loads(ask(running, "/capa.json")[1])
@@ -273,14 +280,15 @@ def test_the_console_shows_the_routes(make_context):
     rest.add("PUT", "/", "^x$", Greeter.hello, summary="an x", auth=False)
     assert console.words == "show rest"
     lines = list(console.function([]))
-    assert lines[:4] == [
+    assert lines[0] == r"GET [/mtev/] ^plugins\.json$"
+    assert lines[4:8] == [
         r"GET [/eventer/] ^sockets\.json$",
         f"\tHANDLER: {__name__}.manifest_of",
         "\tAUTH: acl",
         "\tSUMMARY: the sockets",
     ]
-    assert lines[4] == "PUT [/] ^x$"
-    assert lines[6] == "\tAUTH: none"
+    assert lines[8] == "PUT [/] ^x$"
+    assert lines[10] == "\tAUTH: none"
     with pytest.raises(ValueError):
         console.function(["me"])
 
@@ -297,7 +305,7 @@ def test_routes_of_other_plugins_are_asked_for_at_start(make_context):
 
     context.hook_registry.attach("other", "other 1", Other())
     plugin.start()
-    assert [route.name for route in context.services.require(Rest).routes] == ["/other/(^x$)"]
+    assert [route.name for route in context.services.require(Rest).routes][1:] == ["/other/(^x$)"]
 
 
 def test_options_in_the_wrong_place_are_refused(make_context):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from mtev_conf import Configuration
-from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
+from mtev_kernel import ConfigurationError, Context, Plugin, PluginListing, PluginRecord, hookimpl
 from mtev_listener import Listeners
 
 from . import hookspecs
@@ -49,6 +49,7 @@ class HttpPlugin(Plugin):
         self._settings = RestSettings()
         self._engines: Engines | None = None
         context.services.publish(Rest, self._rest)
+        self._rest.view("/mtev/", r"^plugins\.json$", self._plugins, summary="every plugin, its state and why")
 
     def configure(self) -> None:
         """Read `<rest>`, and register with the listener."""
@@ -112,6 +113,9 @@ class HttpPlugin(Plugin):
     def mtev_console_commands(self, console: _Console) -> None:
         """Offer `show rest`."""
         console.command("show rest", self._show, summary="the routes of the REST service")
+
+    def _plugins(self, query: Mapping[str, str]) -> list[PluginRecord]:
+        return self.context.services.require(PluginListing).plugins()
 
     def _show(self, arguments: Sequence[str]) -> list[str]:
         if arguments:
