@@ -32,9 +32,9 @@ class PluggySpecs:
 
 
 class Holder:
-    """Keeps a site where a plugin would: in a slot."""
+    """Something with one attribute in a slot, as a site is."""
 
-    __slots__ = ("fn", "site")
+    __slots__ = ("fn",)
 
 
 def ours(count: int, *, timed: bool = False):
@@ -46,9 +46,7 @@ def ours(count: int, *, timed: bool = False):
             return None
 
         registry.attach(f"p{index}", "bench", hookimpl(event))
-    holder = Holder()
-    holder.site = registry.site(Specs.event)
-    return holder
+    return registry.site(Specs.event)
 
 
 def pluggys(count: int):
@@ -69,7 +67,11 @@ def plain(request):
     return None
 
 
-GUARDED = "if (call := h.site.call) is not None: call(1, 2)"
+def through(request, answer):
+    return plain(request)
+
+
+GUARDED = "if (call := s.call) is not None: call(1, 2)"
 
 
 def cases():
@@ -77,9 +79,10 @@ def cases():
     holder.fn = None
     yield "attribute test alone", "if h.fn is not None: h.fn(1)", {"h": holder}
     yield "plain call", "f(1)", {"f": plain}
+    yield "plain call through another", "f(1, 2)", {"f": through}
     for count in (0, 1, 5):
-        yield f"ours, {count} attached", GUARDED, {"h": ours(count)}
-        yield f"ours, {count} attached, timed", GUARDED, {"h": ours(count, timed=True)}
+        yield f"ours, {count} attached", GUARDED, {"s": ours(count)}
+        yield f"ours, {count} attached, timed", GUARDED, {"s": ours(count, timed=True)}
         yield f"pluggy, {count} attached", "h(request=1, answer=2)", {"h": pluggys(count)}
 
 
