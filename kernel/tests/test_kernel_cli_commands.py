@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mtev_kernel import ExitCode
+from mtev_kernel.cli._signals import Signals
 
 # A configuration language of one instruction a line, so that these tests need nothing but the kernel.
 READER = """
@@ -421,8 +422,8 @@ def test_a_second_signal_ends_the_process_at_once(command, config):
         read_until(process, "ready:")
         process.send_signal(signal.SIGINT)
         read_until(process, "SIGINT: draining")
-        process.send_signal(signal.SIGINT)
-        assert "a second signal (SIGINT)" in process.stderr.read()
+        process.send_signal(signal.SIGTERM)
+        assert "a second signal (SIGTERM)" in process.stderr.read()
         assert process.wait() == ExitCode.FAILURE
 
 
@@ -431,9 +432,26 @@ def test_a_second_signal_works_although_a_plugin_blocks_the_loop(command, config
         read_until(process, "ready:")
         process.send_signal(signal.SIGTERM)
         read_until(process, "SIGTERM: draining")
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
         process.stderr.read()
         assert process.wait() == ExitCode.FAILURE
+
+
+@pytest.mark.parametrize(("later_s", "deaths"), [(0.4, []), (0.6, ["SIGTERM"])])
+def test_the_same_signal_at_once_is_the_same_request(monkeypatch, later_s, deaths):
+    now = [100.0]
+    monkeypatch.setattr("mtev_kernel.cli._signals.time.monotonic", lambda: now[0])
+    stops, died = [], []
+    signals = Signals(stops.append, lambda: None, died.append)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        signals._handle(signal.SIGTERM)
+        now[0] += later_s
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert (stops, died) == (["SIGTERM"], deaths)
 
 
 def test_a_wrong_configuration_ends_with_its_code_and_no_traceback(command, config):

@@ -4,13 +4,15 @@ Rules:
 
 1. SIGTERM and SIGINT ask for an orderly stop; SIGHUP asks for the configuration to be read again.
 2. A second SIGTERM or SIGINT ends the process at once. It is handled outside the event loop, so that it works although
-   a plugin blocks that.
+   a plugin blocks that. The same signal again within half a second is not a second one: wrappers such as timeout(1)
+   send it to the process and to its group, and mean one.
 3. While a stop is under way SIGHUP does nothing.
 """
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import TypeVar
@@ -22,6 +24,7 @@ __all__ = ["Signals"]
 T = TypeVar("T")
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
+_SAME_WITHIN_S = 0.5
 
 
 class Signals:
@@ -38,6 +41,7 @@ class Signals:
         self._reload = reload
         self._die = die
         self._stopping = False
+        self._first = (0, 0.0)
 
     async def during(self, function: Callable[[], Awaitable[T]]) -> T:
         """Await a coroutine function while signals are handled, and give its result.
@@ -69,9 +73,12 @@ class Signals:
                 self._reload()
         elif not self._stopping:
             self._stopping = True
+            self._first = (number, time.monotonic())
             for each in _STOP:
                 signal.signal(each, self._again)
             self._stop(signal.Signals(number).name)
 
     def _again(self, number: int, frame: FrameType | None) -> None:
-        self._die(signal.Signals(number).name)
+        first, at = self._first
+        if number != first or time.monotonic() - at > _SAME_WITHIN_S:
+            self._die(signal.Signals(number).name)
