@@ -55,7 +55,8 @@ def summary(results: list[Outcome]) -> str:
     absent = sum(not one.present for one in results)
     line = f"{passed} passed, {failed} failed"
     line += f", {skipped} skipped" if skipped else ""
-    line += f" in {len(results) - absent} environments"
+    ran = len(results) - absent
+    line += f" in {ran} environment{'s' * (ran != 1)}"
     return line + (f" ({absent} not run)" if absent else "")
 
 

@@ -44,7 +44,7 @@ def test_failed_tests_and_errors_are_failures(run):
     status, lines = run({"py311": BAD}, {"py311": 'tests="12" failures="2" errors="1" skipped="0"'})
     assert status == 1
     assert lines[1].strip() == "failed: a.test_b test_c"
-    assert lines[-1] == "9 passed, 3 failed in 1 environments"
+    assert lines[-1] == "9 passed, 3 failed in 1 environment"
 
 
 def test_an_environment_that_failed_beside_its_tests_is_a_failure(run):
@@ -55,7 +55,7 @@ def test_an_environment_that_failed_beside_its_tests_is_a_failure(run):
 
 def test_a_failed_check_is_a_failure(run):
     status, lines = run({"lint": BAD})
-    assert (status, lines[-1]) == (1, "0 passed, 1 failed in 1 environments")
+    assert (status, lines[-1]) == (1, "0 passed, 1 failed in 1 environment")
 
 
 def test_an_absent_python_is_said_and_does_not_count(run):
@@ -63,7 +63,7 @@ def test_an_absent_python_is_said_and_does_not_count(run):
     assert status == 0
     assert lines[1].startswith("py313")
     assert "no such Python" in lines[1]
-    assert lines[-1] == "3 passed, 0 failed in 1 environments (1 not run)"
+    assert lines[-1] == "3 passed, 0 failed in 1 environment (1 not run)"
 
 
 def test_nothing_run_is_not_a_success(run):
