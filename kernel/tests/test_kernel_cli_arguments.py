@@ -26,6 +26,9 @@ from mtev_kernel.cli._arguments import build_parser, parse
         (["--version", "--json"], "version"),
         (["new-plugin", "acme-greeter", "--kind", "rest"], "new_plugin"),
         (["completion", "zsh"], "completion"),
+        (["schema"], "schema"),
+        (["schema", "--root", "shop"], "schema"),
+        (["sample-config", "http", "log.file"], "sample_config"),
     ],
 )
 def test_each_command_is_understood(argv, action):
@@ -48,6 +51,10 @@ def test_each_command_is_understood(argv, action):
         (["new-plugin", "acme-x"], "--kind"),
         (["new-plugin", "acme-x", "--kind", "poem"], "invalid choice"),
         (["completion", "fish"], "invalid choice"),
+        (["sample-config"], "required: PLUGIN"),
+        (["--safe-mode", "sample-config", "http"], "--safe-mode does not go with 'sample-config'"),
+        (["-c", "app.conf", "schema"], "-c does not go with 'schema'"),
+        (["schema", "http"], "unrecognized arguments: http"),
         (["--list"], "unrecognized arguments"),
         (["stray"], "invalid choice"),
     ],

@@ -18,7 +18,7 @@ from mtev_kernel.cli._signals import Signals
 
 # A configuration language of one instruction a line, so that these tests need nothing but the kernel.
 READER = """
-from mtev_kernel import ConfigurationError, ModuleRequest, Plugin, Stanza
+from mtev_kernel import ConfigurationError, Finding, ModuleRequest, Plugin, Stanza
 
 
 class Document:
@@ -64,6 +64,21 @@ class Reader(Plugin):
 
     def reload(self):
         return Document(self.path)
+
+    def inspect(self):
+        return [
+            Finding(f"{where}:8: '{words[2]}' is one word too many", "warning", "good", "zz-good 1.0")
+            for where, words in Document(self.path).lines
+            if words[:1] == ["stanza"] and len(words) > 2
+        ]
+
+    def compose_schema(self, offers, root):
+        schemas = [(each.name, each.resource("schema.xsd")) for each in offers]
+        return "\\n".join([root, *(f"{name}: {schema.decode()}" for name, schema in schemas if schema), ""])
+
+    def compose_samples(self, offers):
+        samples = [(each.name, each.resource("sample.xml")) for each in offers]
+        return "".join(f"{name}: {sample.decode() if sample else 'no sample'}\\n" for name, sample in samples)
 """
 
 GOOD = """
@@ -126,8 +141,8 @@ class Leaving(Plugin):
 """
 
 
-def install(site: Path, plugin: str, code: str, manifest: str = "", version: str = "1.0") -> None:
-    """Put a distribution with one plugin into a site directory, as an installer would."""
+def install(site: Path, plugin: str, code: str, manifest: str = "", version: str = "1.0", **files: str) -> None:
+    """Put a distribution with one plugin, and perhaps its `schema` and `sample`, into a site directory."""
     package = "zz_" + re.sub(r"\W", "_", plugin)
     name = "zz-" + re.sub(r"\W", "-", plugin)
     directory = site / package
@@ -136,6 +151,8 @@ def install(site: Path, plugin: str, code: str, manifest: str = "", version: str
     head = f'id = "{plugin}"\nsummary = "The plugin {plugin}."\n'
     api = "" if "api =" in manifest else 'api = "1.0"\n'
     (directory / "plugin.toml").write_text(head + api + manifest, encoding="utf-8")
+    for kind, text in files.items():
+        (directory / {"schema": "schema.xsd", "sample": "sample.xml"}[kind]).write_text(text, encoding="utf-8")
     metadata = site / f"{package}-{version}.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
@@ -152,14 +169,16 @@ def site(tmp_path_factory):
     directory = tmp_path_factory.mktemp("site")
     # The first by name reads the configuration, whatever else is installed here.
     install(directory, "a.reader", READER, 'provides = ["configuration"]\n')
-    install(directory, "good", GOOD, 'hooks = ["good_news"]\nimplements = ["mtev_reload", "mtev_stopping"]\n')
+    manifest = 'hooks = ["good_news"]\nimplements = ["mtev_reload", "mtev_stopping"]\n'
+    install(directory, "good", GOOD, manifest, schema="any word is good", sample="module good")
     install(directory, "other", GOOD.replace("good", "other").replace("Good", "Other"), 'after = ["good"]\n')
     install(directory, "picky", PICKY, 'stanzas = ["picky"]\n')
     install(directory, "blocking", BLOCKING)
     install(directory, "slow", SLOW)
     install(directory, "leaving", LEAVING)
-    install(directory, "broken.import", "import nonsense_that_is_not_there\n\n\nclass Broken(Plugin): ...\n")
-    install(directory, "broken.future", GOOD, 'api = "9.0"\n')
+    nonsense = "import nonsense_that_is_not_there\n\n\nclass Broken(Plugin): ...\n"
+    install(directory, "broken.import", nonsense, sample="stanza unimportable")
+    install(directory, "broken.future", GOOD, 'api = "9.0"\n', schema="a word of the future")
     install(directory, "broken.manifest", GOOD, "requires = 7\n")
     install(directory, "needy", GOOD.replace("good", "needy"), 'requires = ["listener.of.dreams"]\n')
     return directory
@@ -358,6 +377,19 @@ def test_check_reports_every_problem_with_its_place(command, config):
     assert done.stderr.endswith("2 errors, 2 warnings, 2 plugins configured\n")
 
 
+def test_check_reports_what_the_provider_finds_besides(command, config):
+    path = config("module good", "stanza picky twice")
+    done = command("--check", "-c", path)
+    assert done.returncode == ExitCode.CONFIG
+    lines = done.stdout.splitlines()
+    assert lines[-1] == (
+        "app.conf:2:8: warning: 'twice' is one word too many (plugin 'good', distribution zz-good 1.0)"
+    ), "it comes after what the plugins say, also when some have failed"
+    assert done.stderr.endswith("1 error, 2 warnings, 2 plugins configured\n")
+    listing = command("--list-plugins", "--hooks", "-c", path)
+    assert (listing.returncode, listing.stderr) == (0, ""), "a listing is no check"
+
+
 def test_warnings_are_errors_under_strict(command, config):
     path = config("module good", "stanza nobodys")
     assert command("--check", "-c", path).returncode == ExitCode.OK
@@ -379,6 +411,53 @@ def test_dump(command, config):
     wrong = command("--dump-config", "-c", config("poem"))
     assert wrong.returncode == ExitCode.CONFIG
     assert "app.conf:1: 'poem' is no instruction" in wrong.stderr
+
+
+# schema and sample-config
+
+
+def test_the_schema_is_made_by_the_provider_of_whatever_can_be_used(command):
+    done = command("schema")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "app"
+    assert "good: any word is good" in lines
+    assert "a word of the future" not in done.stdout
+    assert command("schema", "--root", "shop").stdout.splitlines()[0] == "shop"
+
+
+def test_samples_come_in_the_order_asked_for_and_nothing_is_imported(command):
+    done = command("sample-config", "good", "broken.import", "other", "good")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "good: module good\nbroken.import: stanza unimportable\nother: no sample\n"
+
+
+def test_a_plugin_that_is_not_there_is_named_with_what_is(command):
+    done = command("sample-config", "god", "nonsense", "broken.future", "good", "a.tls")
+    assert (done.returncode, done.stdout) == (ExitCode.UNAVAILABLE, "")
+    lines = done.stderr.splitlines()
+    assert lines[0] == "mtev-kernel: no plugin 'god' is installed; did you mean 'good'?"
+    assert lines[1] == "no plugin 'nonsense' is installed"
+    assert re.fullmatch(r"plugin 'broken\.future' \(zz-broken-future 1\.0\) cannot be used: .*upgrade.*", lines[2])
+    assert re.fullmatch(r"installed are: a\.reader, .*\bgood\b.*", lines[-1])
+    assert "broken.future" not in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ability"), [(["schema"], "compose schemas"), (["sample-config", "plain"], "compose samples")]
+)
+def test_a_provider_that_cannot_is_named(tmp_path_factory, arguments, ability):
+    site = tmp_path_factory.mktemp("plain")
+    code = (
+        "from mtev_kernel import Plugin\n\n\nclass Plain(Plugin):\n    def open(self, path): ...\n    reload = open\n"
+    )
+    install(site, "a.plain", code, 'provides = ["configuration"]\n')
+    install(site, "plain", code)
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(site), *filter(None, sys.path)]))
+    line = [sys.executable, "-m", "mtev_kernel", *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == ExitCode.UNAVAILABLE
+    assert done.stderr == f"mtev-kernel: plugin 'a.plain' (zz-a-plain 1.0) cannot {ability}: upgrade it\n"
 
 
 # Running

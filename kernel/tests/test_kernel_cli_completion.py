@@ -37,6 +37,8 @@ def test_the_script_is_up_to_date(shell):
         (["mtev-kernel", "--list"], {"--list-plugins"}),
         (["mtev-kernel", "new-plugin", "--kind", "l"], {"log-backend", "listener"}),
         (["mtev-kernel", "completion", ""], {"bash", "zsh", "tcsh"}),
+        (["mtev-kernel", "s"], {"schema", "sample-config"}),
+        (["mtev-kernel", "schema", "--r"], {"--root"}),
     ],
 )
 def test_bash_offers_what_fits(words, offered):

@@ -127,6 +127,41 @@ def test_a_manifest_that_is_no_text_is_a_cause(site):
     assert "cannot be read" in site.found()["x"].error
 
 
+def test_a_file_beside_the_manifest_is_read_without_an_import(site):
+    site.plugin("acme-one", "one", code="raise AssertionError('imported')")
+    (site.path / "acme_one" / "schema.xsd").write_bytes(b"\xff")
+    (site.path / "acme_one" / "folder").mkdir()
+    found = site.found()["one"]
+    assert found.folder == str(site.path / "acme_one")
+    assert found.resource("schema.xsd") == b"\xff"
+    assert found.resource("plugin.toml") == MANIFEST.format(id="one").encode()
+    assert found.resource("absent.xml") is found.resource("folder") is None
+    assert "acme_one" not in sys.modules
+
+
+def test_what_is_beside_a_manifest_in_a_folder_of_the_package(site):
+    text = MANIFEST.format(id="x")
+    files = {"p/__init__.py": "", "p/data/plugin.toml": text, "p/data/sample.xml": "<x/>", "p/sample.xml": "<wrong/>"}
+    site.install("acme-x", manifests={"x": "p:data/plugin.toml"}, factories={"x": "p:F"}, files=files)
+    assert site.found()["x"].resource("sample.xml") == b"<x/>"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../plugin.toml", "/etc/hostname", "a/b", "a\\b", "a\0b"])
+def test_a_resource_has_a_name_and_no_path(site, name):
+    site.plugin("acme-one", "one")
+    with pytest.raises(ValueError, match="leave directories out"):
+        site.found()["one"].resource(name)
+
+
+def test_a_refused_offer_shows_what_is_beside_its_manifest_and_one_without_has_nothing(site):
+    site.plugin("acme-broken", "broken").install("acme-bare", factories={"bare": "p:F"})
+    (site.path / "acme_broken" / "plugin.toml").write_text("nonsense")
+    (site.path / "acme_broken" / "sample.xml").write_text("<x/>")
+    found = site.found()
+    assert (bool(found["broken"].error), found["broken"].resource("sample.xml")) == (True, b"<x/>")
+    assert (found["bare"].folder, found["bare"].resource("sample.xml")) == ("", None)
+
+
 def test_one_id_in_two_distributions_refuses_both_and_names_both(site):
     site.plugin("acme-one", "same").plugin("acme-two", "same", version="2.0")
     refused = [each for each in discover([str(site.path)]) if each.name == "same"]

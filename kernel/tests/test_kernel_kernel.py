@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import logging
+import re
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from mtev_kernel import (
     ABORT,
     ConfigurationError,
     ExitCode,
+    Finding,
     InlinePlugin,
     Kernel,
     ModuleRequest,
@@ -18,6 +20,8 @@ from mtev_kernel import (
     Options,
     Plugin,
     PluginListing,
+    PluginOffers,
+    ProblemListing,
     RetriableError,
     Stanza,
     hookimpl,
@@ -575,3 +579,276 @@ def test_a_stop_asked_for_before_the_start_is_honoured():
     service.kernel.request_stop("never mind")
     assert service.run() is ExitCode.OK
     assert "a.start" not in service.log
+
+
+# What a provider finds in the document, for a check
+
+
+class Inspecting(Reading):
+    """A provider that finds what the class attribute says."""
+
+    findings: object = ()
+
+    def inspect(self):
+        known = self.context.services.require(ProblemListing).problems
+        offers = self.context.services.require(PluginOffers).offers()
+        self.context.log.info(
+            "known: %s, offered: %s", [each.message for each in known], [each.name for each in offers]
+        )
+        if isinstance(self.findings, Exception):
+            raise self.findings
+        return self.findings
+
+
+def inspecting(findings):
+    provider = type("Provider", (Inspecting,), {"findings": findings})
+    return InlinePlugin(READER.manifest, provider, "reader 1")
+
+
+def checked(path, inline, **how):
+    kernel = Kernel(str(path), found=[], inline=inline)
+    return asyncio.run(asyncio.wait_for(kernel.check(**how), 30))
+
+
+def test_a_check_ends_with_what_the_provider_finds_also_when_plugins_failed(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "mtev")
+    path = tmp_path / "app.conf"
+    path.write_text("a zzz")
+    wrong = plugin("a", configure=ConfigurationError("bad port", "app.conf:1"))
+    wrong.factory.log = []
+    findings = [
+        Finding("app.conf:1: bad port", "error", "a", "a-dist 1.0"),  # what the plugin has said is not said again
+        Finding("app.conf:2:7: 'prot' is hardly meant", "warning", "a", "a-dist 1.0"),
+        Finding("app.conf:3: nobody has the id 'x'", "error"),
+        Finding("app.conf:3: nobody has the id 'x'", "error"),
+    ]
+    problems = checked(path, [inspecting(findings), wrong])
+    assert [(each.message, each.severity, each.plugin, each.distribution) for each in problems[1:]] == [
+        ("app.conf:1: bad port", "error", "a", "a-dist 1.0"),
+        ("app.conf:2:7: 'prot' is hardly meant", "warning", "a", "a-dist 1.0"),
+        ("app.conf:3: nobody has the id 'x'", "error", "", ""),
+    ]
+    assert "zzz" in problems[0].message
+    assert problems[3].code is ExitCode.CONFIG
+    assert re.search(r"known: \[.*zzz.*bad port.*\], offered: \['a', 'reader'\]", caplog.text)
+
+
+def test_modules_that_cannot_be_do_not_keep_the_provider_from_looking(tmp_path):
+    class Malformed(Document):
+        def modules(self):
+            raise ConfigurationError("a module without a name", "app.conf:4")
+
+    class Provider(Inspecting):
+        findings = (Finding("app.conf:5: more", "error"),)
+
+        def reload(self):
+            return Malformed()
+
+    (tmp_path / "app.conf").write_text("")
+    problems = checked(tmp_path / "app.conf", [InlinePlugin(READER.manifest, Provider, "reader 1")])
+    assert [each.message for each in problems] == ["app.conf:4: a module without a name", "app.conf:5: more"]
+
+
+def test_a_document_that_cannot_be_read_is_not_looked_through(tmp_path):
+    (tmp_path / "app.conf").write_text("broken")
+    (problem,) = checked(tmp_path / "app.conf", [inspecting([Finding("never", "error")])])
+    assert "it is broken" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("findings", "message"),
+    [
+        (MtevError("no schemas today"), "the document could not be looked through: no schemas today"),
+        (ZeroDivisionError("oh"), "the document could not be looked through: ZeroDivisionError: oh"),
+    ],
+)
+def test_a_provider_that_fails_to_look_is_a_problem_with_its_name(tmp_path, caplog, findings, message):
+    (tmp_path / "app.conf").write_text("")
+    (problem,) = checked(tmp_path / "app.conf", [inspecting(findings)])
+    assert (problem.message, problem.severity) == (message, "error")
+    assert (problem.plugin, problem.distribution) == ("reader", "reader 1")
+    assert ("Traceback" in caplog.text) is isinstance(findings, ZeroDivisionError)
+
+
+def test_a_check_can_do_without_and_a_service_does(tmp_path):
+    (tmp_path / "app.conf").write_text("")
+    inline = [inspecting([Finding("found", "error")])]
+    assert checked(tmp_path / "app.conf", inline, inspect=False) == []
+    kernel = Kernel(str(tmp_path / "app.conf"), found=[], inline=inline)
+    assert asyncio.run(kernel.run(lambda: kernel.request_stop("done"))) is ExitCode.OK
+
+
+def test_the_kernel_says_what_there_is_to_choose_from():
+    service = Service(plugin("b"), plugin("a"))
+    offers = service.kernel.services.find(PluginOffers).offers()
+    assert [(each.name, each.distribution) for each in offers] == [("a", "a-dist 1.0"), ("b", "b-dist 1.0")]
+
+
+# Reloads whose outcome somebody waits for
+
+
+class Asking(Plugin):
+    """Asks for reloads on behalf of the test, from a thread, and hears of each that succeeds."""
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.told = []
+        self.script = lambda plugin: None
+
+    @hookimpl
+    async def mtev_reload(self):
+        self.told.append(1)
+
+    async def run(self):
+        try:
+            await asyncio.to_thread(type(self).script, self)
+        finally:
+            self.context.request_stop("done")
+
+
+def asking(tmp_path, script, provider=Reading):
+    """Run a service with a script in a thread of it; what the script raised is raised here."""
+    path = tmp_path / "app.conf"
+    path.write_text("b")
+    raised = []
+
+    def watched(self):
+        try:
+            script(self, path)
+        except BaseException as error:
+            raised.append(error)
+
+    base = type("Script", (Asking,), {"script": watched})
+    inline = [InlinePlugin(READER.manifest, provider, "r 1"), InlinePlugin(plugin("b").manifest, base, "b 1")]
+    kernel = Kernel(str(path), found=[], inline=inline)
+    assert asyncio.run(asyncio.wait_for(kernel.run(), 30)) is ExitCode.OK
+    for error in raised:
+        raise error
+    return kernel
+
+
+def test_a_reload_ends_when_everybody_has_been_told(tmp_path):
+    def script(asked, path):
+        path.write_text("b c")
+        assert asked.context.reload().result(20) is None
+        assert asked.told == [1]
+
+    kernel = asking(tmp_path, script)
+    assert [each.name for each in kernel.document.stanzas()] == ["b", "c"]
+
+
+def test_a_reload_that_is_refused_says_why_and_leaves_the_document(tmp_path):
+    def script(asked, path):
+        path.write_text("b broken")
+        with pytest.raises(ConfigurationError, match="app.conf:1: it is broken"):
+            asked.context.reload().result(20)
+        path.unlink()
+        with pytest.raises(FileNotFoundError):
+            asked.context.reload().result(20)
+        assert asked.told == []
+
+    kernel = asking(tmp_path, script)
+    assert [each.name for each in kernel.document.stanzas()] == ["b"]
+
+
+def test_those_who_ask_before_a_reading_begins_share_it_and_none_can_cancel_it(tmp_path):
+    loop = []
+
+    class Provider(Reading):
+        async def start(self):
+            loop.append(asyncio.get_running_loop())
+
+    def script(asked, path):
+        async def both():  # on the kernel's loop: nothing is read between the two
+            return asked.context.reload(), asked.context.reload()
+
+        first, second = asyncio.run_coroutine_threadsafe(both(), loop[0]).result(20)
+        assert not first.cancel()
+        assert (first.result(20), second.result(20), asked.told) == (None, None, [1])
+        asked.context.reload().result(20)
+        assert asked.told == [1, 1]
+
+    asking(tmp_path, script, Provider)
+
+
+def test_nobody_waits_for_a_reload_that_will_not_come(tmp_path):
+    (tmp_path / "app.conf").write_text("b")
+    futures = []
+
+    class Late(Plugin):
+        def configure(self):
+            futures.append(self.context.reload())  # before the service is up: read when it is
+
+        async def drain(self):
+            futures.append(self.context.reload())
+
+    inline = [READER, InlinePlugin(plugin("b").manifest, Late, "b 1")]
+    kernel = Kernel(str(tmp_path / "app.conf"), found=[], inline=inline)
+
+    def ready():
+        kernel.request_stop("done")
+        futures.append(kernel.reload())
+
+    assert asyncio.run(kernel.run(ready)) is ExitCode.OK
+    futures.append(kernel.reload())
+    assert len(futures) == 4
+    for future in futures:
+        with pytest.raises(MtevError, match="is not read again: the service stops"):
+            future.result(0)
+
+
+def test_a_check_reads_once(tmp_path):
+    (tmp_path / "app.conf").write_text("b")
+    futures = []
+    wishing = plugin("b", configure=lambda self: futures.append(self.context.reload()))
+    wishing.factory.log = []
+    assert checked(tmp_path / "app.conf", [READER, wishing]) == []
+    with pytest.raises(MtevError, match="is not read again"):
+        futures[0].result(0)
+
+
+def test_what_came_from_no_file_cannot_be_read_again(caplog):
+    service = Service(plugin("a"))
+    futures = []
+
+    def ready(kernel):
+        futures.append(kernel.reload())
+        futures[0].add_done_callback(lambda future: kernel.request_stop("done"))
+
+    assert service.run(ready) is ExitCode.OK
+    with pytest.raises(MtevError, match="it came from no file"):
+        futures[0].result(0)
+    assert "nothing to reload" in caplog.text
+
+
+def test_a_kernel_that_is_cancelled_leaves_nobody_waiting(tmp_path):
+    (tmp_path / "app.conf").write_text("b")
+    began, release, futures = threading.Event(), threading.Event(), []
+
+    class Slow(Reading):
+        def reload(self):
+            if futures:
+                began.set()
+                release.wait(20)
+            return super().reload()
+
+    quiet = plugin("b")
+    quiet.factory.log = []
+    kernel = Kernel(str(tmp_path / "app.conf"), found=[], inline=[InlinePlugin(READER.manifest, Slow, "r 1"), quiet])
+
+    async def scenario():
+        ready = asyncio.Event()
+        task = asyncio.create_task(kernel.run(ready.set))
+        await ready.wait()
+        futures.append(kernel.reload())
+        await asyncio.to_thread(began.wait, 20)
+        task.cancel()
+        await asyncio.wait({task})
+        return task.cancelled()
+
+    try:
+        assert asyncio.run(scenario())
+    finally:
+        release.set()
+    with pytest.raises(MtevError, match="the service has ended meanwhile"):
+        futures[0].result(0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtev_kernel import API_VERSION, ManifestError
+from mtev_kernel import API_VERSION, APPLY_POLICIES, ManifestError
 from mtev_kernel.manifest import api_problem, parse_manifest
 
 GOOD = 'id = "acme.greeter"\nsummary = "Greets."\napi = "1.0"\n'
@@ -34,6 +34,22 @@ def test_every_field_arrives():
     assert (manifest.status, manifest.security) == ("stable", "none to speak of")
 
 
+def test_apply_says_what_a_change_takes_in_the_order_of_the_file_and_cannot_be_changed():
+    text = GOOD + '[apply]\n"greeter" = "restart-process"\n"greeter/@x" = "live"\n" greeter/a.b " = "restart-plugin"\n'
+    manifest = parse_manifest(text)
+    assert list(manifest.apply.items()) == [
+        ("greeter", "restart-process"),
+        ("greeter/@x", "live"),
+        ("greeter/a.b", "restart-plugin"),
+    ]
+    assert set(manifest.apply.values()) == set(APPLY_POLICIES)
+    with pytest.raises(TypeError):
+        manifest.apply["greeter"] = "live"
+    assert parse_manifest(GOOD).apply == {}
+    assert hash(manifest) == hash(parse_manifest(text))
+    assert manifest == parse_manifest(text) != parse_manifest(GOOD)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -50,6 +66,15 @@ def test_every_field_arrives():
         (GOOD + 'requires = ["a", "a"]', "names something twice"),
         (GOOD + 'after = ["acme.greeter"]', "cannot require itself"),
         (GOOD + 'provides = ["x"]\nrequires = ["x"]', "cannot require itself ('x')"),
+        (GOOD + 'apply = "live"', "apply = 'live' must be a table of claims: [apply]"),
+        (GOOD + 'aply = {a = "live"}', "unknown field 'aply'; did you mean 'apply'?"),
+        (GOOD + '[apply]\n"a" = "life"', "[apply] \"a\" = 'life' is none of live, restart-plugin, restart-process"),
+        (GOOD + '[apply]\n"a" = "life"', "; did you mean 'live'?"),
+        (GOOD + '[apply]\n"a//b" = "restart"', "did you mean 'restart-plugin'?"),
+        (GOOD + '[apply]\n"a" = true', '[apply] "a" = True is none of'),
+        (GOOD + '[apply]\n"a" = ["live"]', "[apply] \"a\" = ['live'] is none of"),
+        (GOOD + '[apply]\n" " = "live"', "[apply] has an empty claim"),
+        (GOOD + '[apply]\na.b = "live"', "[apply] a.b: a claim with a dot goes in quotes"),
         (GOOD + 'status = "great"', "status = 'great' is none of experimental, beta, stable, deprecated"),
     ],
 )

@@ -183,6 +183,10 @@ def test_a_context_alone_has_hooks_services_and_a_record_of_requests(make_contex
     assert context.config["a"] == "b"
     context.request_stop("enough")
     assert context.control.stops == ["plugin 'hearer': enough"]
+    waiting = context.reload()
+    assert context.control.reloads == [waiting]
+    assert not waiting.done(), "it ends as the test wants"
+    waiting.set_result(None)
     context.warn("it may rain")
     assert context.control.warnings == ["it may rain"]
     context.healthy()

@@ -12,19 +12,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._compile import ABORT, CONTINUE, DONE, HookResult
     from .discovery import Found, discover
-    from .document import ConfigurationProvider, Document, ModuleRequest, OnError, Stanza
+    from .document import (
+        ConfigurationProvider,
+        Document,
+        Finding,
+        Inspector,
+        ModuleRequest,
+        OnError,
+        SampleComposer,
+        SchemaComposer,
+        Stanza,
+    )
     from .errors import *
     from .exitcodes import ExitCode
     from .hooks import HookSite, hookimpl, hookspec
     from .kernel import Kernel
     from .loader import Loader
-    from .manifest import API_VERSION, Manifest
+    from .manifest import API_VERSION, APPLY_POLICIES, Manifest
     from .plugin import Context, Factory, Plugin
-    from .records import InlinePlugin, Options, PluginListing, PluginRecord, Problem
+    from .records import InlinePlugin, Options, PluginListing, PluginOffers, PluginRecord, Problem, ProblemListing
 
 __all__ = [
     "ABORT",
     "API_VERSION",
+    "APPLY_POLICIES",
     "CONTINUE",
     "DONE",
     "ConfigurationError",
@@ -33,11 +44,13 @@ __all__ = [
     "Document",
     "ExitCode",
     "Factory",
+    "Finding",
     "Found",
     "HookError",
     "HookResult",
     "HookSite",
     "InlinePlugin",
+    "Inspector",
     "Kernel",
     "LoadError",
     "Loader",
@@ -50,11 +63,15 @@ __all__ = [
     "Options",
     "Plugin",
     "PluginListing",
+    "PluginOffers",
     "PluginRecord",
     "Problem",
+    "ProblemListing",
     "RequirementCycle",
     "ResolutionError",
     "RetriableError",
+    "SampleComposer",
+    "SchemaComposer",
     "ServiceError",
     "Stanza",
     "StepTimeout",

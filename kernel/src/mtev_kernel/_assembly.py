@@ -98,6 +98,16 @@ class Assembly:
         """
         if path is None:
             raise ConfigurationError("no configuration file was given")
+        provider = await self.load_provider(limit_s)
+        return await self.read(lambda: provider.open(path), limit_s)
+
+    async def load_provider(self, limit_s: float) -> ConfigurationProvider:
+        """Load the plugin that can read a configuration, and no other.
+
+        Raises:
+            MissingRequirement: no usable plugin can.
+            MtevError: it cannot be loaded.
+        """
         readers = sorted(each.name for each in self.found if each.usable and CONFIGURATION in each.usable.provides)
         if not readers:
             raise MissingRequirement(
@@ -113,7 +123,12 @@ class Assembly:
         if not isinstance(provider, ConfigurationProvider):
             raise LoadError(f"{instance.who} provides '{CONFIGURATION}', but has no open() and reload()")
         self.provider = provider
-        return await self.read(lambda: provider.open(path), limit_s)
+        return provider
+
+    @property
+    def reader(self) -> Instance | None:
+        """The instance that reads the configuration, once it is loaded."""
+        return self.instances.get(self._provider_id)
 
     async def read(self, function: Callable[[], Document], limit_s: float) -> Document:
         """Read a document on a thread of its own, within a limit."""

@@ -36,6 +36,7 @@ class Found:
         location: where the distribution is installed.
         error: why the plugin is refused; `""` when it can be used.
         entry_point: the factory's entry point.
+        folder: directory that its manifest stands in; `""` where that is not known.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Found:
     location: str
     error: str = ""
     entry_point: importlib.metadata.EntryPoint | None = None
+    folder: str = ""
 
     @property
     def label(self) -> str:
@@ -61,6 +63,24 @@ class Found:
     def usable(self) -> Manifest | None:
         """The manifest when the plugin can be used, else None."""
         return None if self.error else self.manifest
+
+    def resource(self, name: str) -> bytes | None:
+        """A file that stands beside the manifest, such as `schema.xsd` or `sample.xml`. Imports nothing.
+
+        Args:
+            name: its name, without a directory.
+
+        Returns:
+            Its content, or None when there is no such file. Blocks on the file system.
+
+        Raises:
+            ValueError: the name is none of a file in that directory.
+            OSError: it is there, and cannot be read.
+        """
+        if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
+            raise ValueError(f"'{name}' is not the name of a file beside a manifest; leave directories out")
+        file = Path(self.folder, name)
+        return file.read_bytes() if self.folder and file.is_file() else None
 
 
 def discover(path: Sequence[str] | None = None) -> list[Found]:
@@ -140,7 +160,9 @@ def _offers(distribution: importlib.metadata.Distribution) -> Iterator[Found]:
             yield replace(base, error=problem)
             continue
         try:
-            manifest = _read_manifest(manifests[name], distribution)
+            file = _locate(manifests[name], distribution)
+            base = replace(base, folder=str(file.parent))
+            manifest = _read_manifest(file)
         except ManifestError as error:
             yield replace(base, error=str(error))
             continue
@@ -153,9 +175,8 @@ def _offers(distribution: importlib.metadata.Distribution) -> Iterator[Found]:
         yield replace(base, manifest=manifest, error=problem)
 
 
-def _read_manifest(
-    entry_point: importlib.metadata.EntryPoint, distribution: importlib.metadata.Distribution
-) -> Manifest:
+def _locate(entry_point: importlib.metadata.EntryPoint, distribution: importlib.metadata.Distribution) -> Path:
+    """The manifest's file. What else a plugin says without being imported stands beside it."""
     package, colon, file = entry_point.value.partition(":")
     parts = package.split(".")
     if not colon or not file or not all(part.isidentifier() for part in parts):
@@ -166,14 +187,16 @@ def _read_manifest(
     candidates += [Path(place, *parts[1:], file) for place in _package_places(parts[0])]
     for candidate in candidates:
         if candidate.is_file():
-            break
-    else:
-        raise ManifestError(f"the manifest {entry_point.value} is not there; was it left out of the wheel?")
+            return candidate
+    raise ManifestError(f"the manifest {entry_point.value} is not there; was it left out of the wheel?")
+
+
+def _read_manifest(file: Path) -> Manifest:
     try:
-        text = candidate.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"the manifest {candidate} cannot be read: {error}") from error
-    return parse_manifest(text, str(candidate))
+        raise ManifestError(f"the manifest {file} cannot be read: {error}") from error
+    return parse_manifest(text, str(file))
 
 
 def _package_places(package: str) -> list[str]:

@@ -3,15 +3,31 @@
 The kernel does not read configuration. A plugin that `provides = ["configuration"]` does, and its plugin object has a
 method `open` (see `ConfigurationProvider`). What comes back is a `Document`: plain data about which stanzas there are
 and which modules the operator asked for. Whatever else the provider offers to other plugins is a service of its own.
+
+Three more abilities are optional, and looked for by their Protocol on the same plugin object: `Inspector` (for
+`--check`), `SchemaComposer` and `SampleComposer` (for the commands `schema` and `sample-config`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-__all__ = ["ConfigurationProvider", "Document", "ModuleRequest", "OnError", "Stanza"]
+if TYPE_CHECKING:
+    from .discovery import Found
+
+__all__ = [
+    "ConfigurationProvider",
+    "Document",
+    "Finding",
+    "Inspector",
+    "ModuleRequest",
+    "OnError",
+    "SampleComposer",
+    "SchemaComposer",
+    "Stanza",
+]
 
 OnError = Literal["fail", "ignore", "retry"]
 """What becomes of the service when a plugin fails: it stops, it goes on without, or the plugin is tried again."""
@@ -116,4 +132,63 @@ class ConfigurationProvider(Protocol):
         Raises:
             ConfigurationError: as `open`.
             OSError: as `open`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a provider finds in its document, beyond what the plugins themselves say of it.
+
+    Args:
+        message: what is wrong and what to do; opens with `file:line: ` or `file:line:column: `.
+        severity: `error` for what cannot be meant, `warning` for what can, but hardly is.
+        plugin: whose part of the document it is about, or `""`.
+        distribution: `name version` of where that plugin comes from, or `""`.
+    """
+
+    message: str
+    severity: Literal["error", "warning"]
+    plugin: str = ""
+    distribution: str = ""
+
+
+@runtime_checkable
+class Inspector(Protocol):
+    """A provider that can look a document through: schemas, misspelt names, references to what is not there."""
+
+    def inspect(self) -> Sequence[Finding]:
+        """Everything that is wrong with the document in force, not only the first of it.
+
+        Called once at the end of a check, on a thread, also when the document asks for modules that cannot be or
+        plugins failed. May block on the file system; opens no socket. What has been found before is in the kernel's
+        service `ProblemListing`; what is installed, with its schemas, in `PluginOffers`.
+        """
+
+
+@runtime_checkable
+class SchemaComposer(Protocol):
+    """A provider that can describe a whole document in the schema language of its format."""
+
+    def compose_schema(self, offers: Sequence[Found], root: str) -> str:
+        """One schema of everything that the offers say of their stanzas, as text. Needs no document; may block.
+
+        Args:
+            offers: plugins that can be used, by name; their schemas are resources beside their manifests.
+            root: name of the document's outermost element.
+
+        Raises:
+            ConfigurationError: the name cannot be one.
+        """
+
+
+@runtime_checkable
+class SampleComposer(Protocol):
+    """A provider that can show what a document may look like."""
+
+    def compose_samples(self, offers: Sequence[Found]) -> str:
+        """One commented document made of the offers' samples, as text. Needs no document; may block.
+
+        Args:
+            offers: plugins that can be used, in the order in which they are to appear. One without a sample is
+                mentioned in a comment.
         """

@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     NO_INPUT = 66
     """The configuration file does not exist or cannot be read."""
     UNAVAILABLE = 69
-    """A distribution that the configuration needs is not installed."""
+    """A distribution that the configuration, or the command, needs is not installed."""
     SOFTWARE = 70
     """A step blocked the process beyond its limit and could not be abandoned, or the kernel itself is at fault."""
     CONFIG = 78

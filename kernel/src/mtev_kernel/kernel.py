@@ -10,11 +10,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from typing import cast
 
 from . import hookspecs
 from ._assembly import Assembly, Instance
 from ._compile import ABORT
+from ._inspection import inspected
+from ._reloads import Reloads, refusal
 from ._steps import StepWatch, contained, perform
 from .discovery import Found
 from .document import Document
@@ -23,7 +26,7 @@ from .exitcodes import ExitCode
 from .hooks import HookFailure, HookRegistry
 from .lifecycle import Finished, Lifecycle, Perform, State, Step, Wait
 from .plugin import Plugin
-from .records import InlinePlugin, Options, PluginListing, PluginRecord, Problem
+from .records import InlinePlugin, Options, PluginListing, PluginOffers, PluginRecord, Problem, ProblemListing
 from .services import ServiceRegistry
 
 __all__ = ["Kernel"]
@@ -72,8 +75,9 @@ class Kernel:
         self._interrupted = False
         self._stop_reason = ""
         self._stop_by: float | None = None
-        self._reload_wanted = False
-        self.services.publish(PluginListing, self, "kernel", "mtev-kernel")
+        self._reloads = Reloads()
+        for service in (PluginListing, PluginOffers, ProblemListing):
+            self.services.publish(service, self, "kernel", "mtev-kernel")
         self.hooks.declare("kernel", "mtev-kernel", hookspecs)
         self._post_init = self.hooks.site(hookspecs.dso_post_init)
         self._stopping = self.hooks.site(hookspecs.mtev_stopping)
@@ -89,18 +93,29 @@ class Kernel:
         Returns:
             How it ended. What went wrong is in the log, and in `problems`.
         """
-        if await self._plan(Step.POST_INIT):
-            await self._live(ready)
+        try:
+            if await self._plan(Step.POST_INIT):
+                await self._live(ready)
+        finally:
+            self._reloads.close("the service has ended")
         return self._verdict()
 
-    async def check(self) -> list[Problem]:
+    async def check(self, *, inspect: bool = True) -> list[Problem]:
         """Load, configure and validate every enabled plugin; start none, open no socket. Once per kernel.
+
+        Args:
+            inspect: also report what the provider of the configuration finds in it (see `document.Inspector`).
 
         Returns:
             Everything that is wrong.
         """
-        if await self._plan(Step.VALIDATE):
-            await self._live()
+        try:
+            if await self._plan(Step.VALIDATE):
+                await self._live()
+            if inspect and self.document is not None:
+                await self._inspect()
+        finally:
+            self._reloads.close("the service has ended")
         return self.problems
 
     def request_stop(self, reason: str) -> None:
@@ -108,6 +123,7 @@ class Kernel:
 
         def act() -> None:
             self._stop_reason = self._stop_reason or reason
+            self._reloads.close("the service stops")
             self._wake.set()
             if self._work is not None and not self._life.stopping:
                 self._interrupted = True
@@ -117,16 +133,21 @@ class Kernel:
 
     def request_reload(self) -> None:
         """Ask for the configuration to be read again. Thread-safe."""
+        self.reload()
 
-        def act() -> None:
-            self._reload_wanted = True
-            self._wake.set()
-
-        self._on_loop(act)
+    def reload(self) -> Future[None]:
+        """Ask for the configuration to be read again, and be told the outcome; see `Context.reload`. Thread-safe."""
+        future = self._reloads.request()
+        self._on_loop(self._wake.set)
+        return future
 
     def plugins(self) -> list[PluginRecord]:
         """Every plugin found, enabled or not, by name. Thread-safe."""
         return self._assembly.records(self._life.states())
+
+    def offers(self) -> list[Found]:
+        """Every plugin that this kernel chooses from, enabled or not, refused ones included, by name. Thread-safe."""
+        return sorted(self._assembly.found, key=lambda each: each.name)
 
     # What plugins ask for through their Context (`PluginControl`). Thread-safe.
 
@@ -170,6 +191,7 @@ class Kernel:
             action = self._life.next(time.monotonic())
             if self._life.stopping and self._stop_by is None:
                 self._stop_by = time.monotonic() + self.options.shutdown_timeout_s
+                self._reloads.close("the service stops")
                 if ready is not None and self._stopping.call is not None:  # a check has nothing to stop
                     self._stopping.call(self._stop_reason or "the service ends by itself")
             match action:
@@ -199,9 +221,9 @@ class Kernel:
         except TimeoutError:
             return
         self._wake.clear()
-        if self._reload_wanted and not self._stop_reason:
-            self._reload_wanted = False
-            await self._reload()
+        with self._reloads.answering() as outcome:
+            if outcome.wanted:
+                outcome.error = await self._reload()
 
     async def _perform(self, instance: Instance, step: Step) -> None:
         name = instance.enabled.name
@@ -276,19 +298,33 @@ class Kernel:
             for task in stubborn:
                 _log.error("%s: the task '%s' ignored its cancellation", instance.who, task.get_name())
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> Exception | None:
+        """Read the configuration again and tell everybody; what went wrong, or None. The service goes on either way."""
         provider = self._assembly.provider
         if provider is None:
             _log.warning("nothing to reload: the configuration came from no file")
-            return
+            return refusal("it came from no file")
         try:
             self.document = await self._assembly.read(provider.reload, self.options.limits_s[Step.LOAD])
         except Exception as error:  # a broken file must never end a running service
             _log.error("reload failed, the configuration in force stays: %s", describe(error))
-            return
-        if self._reloaded.call is not None:
-            await contained(self._reloaded.call())
+            return error
+        try:
+            if self._reloaded.call is not None:
+                await contained(self._reloaded.call())
+        except Exception as error:  # whatever an implementation does beyond raising: that is contained already
+            _log.error("configuration read again, but not everybody could be told: %s", describe(error), exc_info=error)
+            return error
         _log.info("configuration read again, and everybody told")
+        return None
+
+    async def _inspect(self) -> None:
+        told = {(each.message, each.plugin) for each in self.problems}
+        for each in await inspected(self._assembly, self.options.limits_s[Step.VALIDATE]):
+            if (each.message, each.plugin) not in told:
+                told.add((each.message, each.plugin))
+                problem = Problem(each.message, each.plugin, each.distribution, each.severity, ExitCode.CONFIG)
+                self.problems.append(problem)
 
     def _limit_s(self, instance: Instance, step: Step) -> float:
         limit_s = self.options.limits_s[step]

@@ -15,33 +15,51 @@ A manifest is a `plugin.toml` inside the plugin's package. Parsing is pure; `dis
     implements = ["mtev_rest_routes"]   # hook points that it attaches to
     status = "stable"                   # experimental, beta, stable, deprecated
     security = "answers requests of anybody the REST ACL lets in"
+
+    [apply]                             # what it takes for a change of the document to come into force
+    "greeter" = "restart-process"
+    "greeter/@greeting" = "live"        # the plugin looks at it again when `mtev_reload` is called
+    "greeter/visitor" = "live"
+
+The keys of `[apply]` are claims, as in `stanzas`, that select elements or attributes; each speaks of what it selects
+and of all that is in it. The most specific entry decides about a thing: the one that selects it, else the one that
+selects the nearest element around it; of two that select the same, the later one. What a stanza of the plugin's holds
+and no entry speaks of is "restart-process". Values: "live": the plugin takes the change over while it runs;
+"restart-plugin": once this plugin, and what requires it, has been stopped and started; "restart-process": with the
+next start of the service. Promise no more than the code keeps: whoever changes a document is told what this table says.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 
 from .errors import ManifestError
 
-__all__ = ["API_VERSION", "STATUSES", "Manifest", "api_problem", "parse_manifest"]
+__all__ = ["API_VERSION", "APPLY_POLICIES", "STATUSES", "Manifest", "api_problem", "parse_manifest"]
 
 API_VERSION = (1, 0)
 """The plugin API of this kernel, (major, minor). Independent of the distribution's version."""
 
 STATUSES = ("experimental", "beta", "stable", "deprecated")
 
+APPLY_POLICIES = ("live", "restart-plugin", "restart-process")
+"""What `[apply]` may say of a change, from the least to do to the most."""
+
 _ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*")
 _API = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _TEXTS = ("id", "summary", "api", "symbol", "status", "security")
 _LISTS = ("requires", "after", "provides", "stanzas", "images", "hooks", "implements")
+_FIELDS = (*_TEXTS, *_LISTS, "apply")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A valid manifest; see the module's own text for what each field means."""
+    """A valid manifest; see the module's own text for what each field means. Immutable."""
 
     id: str
     summary: str
@@ -56,6 +74,10 @@ class Manifest:
     implements: tuple[str, ...] = ()
     status: str = "beta"
     security: str = ""
+    apply: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "apply", MappingProxyType(dict(self.apply)))
 
     @property
     def names(self) -> frozenset[str]:
@@ -78,9 +100,8 @@ def parse_manifest(text: str, origin: str = "plugin.toml") -> Manifest:
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{origin}: not valid TOML: {error}") from error
     for key in table:
-        if key not in _TEXTS and key not in _LISTS:
-            near = get_close_matches(key, _TEXTS + _LISTS, n=1)
-            raise ManifestError(f"{origin}: unknown field '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+        if key not in _FIELDS:
+            raise ManifestError(f"{origin}: unknown field '{key}'{_suggestion(key, _FIELDS)}")
     texts = {key: _text(table, key, origin) for key in _TEXTS}
     lists = {key: _names(table, key, origin) for key in _LISTS}
     for key in ("id", "summary", "api"):
@@ -106,6 +127,7 @@ def parse_manifest(text: str, origin: str = "plugin.toml") -> Manifest:
         symbol=texts["symbol"] or texts["id"].rpartition(".")[2],
         status=status,
         security=texts["security"],
+        apply=_policies(table, origin),
         **lists,
     )
 
@@ -138,3 +160,25 @@ def _names(table: dict[str, object], key: str, origin: str) -> tuple[str, ...]:
     if len(set(value)) != len(value):
         raise ManifestError(f"{origin}: {key} = {value!r} names something twice")
     return tuple(value)
+
+
+def _policies(table: dict[str, object], origin: str) -> Mapping[str, str]:
+    entries = table.get("apply", {})
+    if not isinstance(entries, dict):
+        raise ManifestError(f"{origin}: apply = {entries!r} must be a table of claims: [apply]")
+    for claim, policy in entries.items():
+        if not claim.strip():
+            raise ManifestError(f'{origin}: [apply] has an empty claim; write what it is about, such as "logs"')
+        if isinstance(policy, dict):  # [apply] with a.b = "live"
+            raise ManifestError(f"{origin}: [apply] {claim}.{min(policy)}: a claim with a dot goes in quotes")
+        if policy not in APPLY_POLICIES:
+            raise ManifestError(
+                f'{origin}: [apply] "{claim}" = {policy!r} is none of {", ".join(APPLY_POLICIES)}'
+                f"{_suggestion(policy, APPLY_POLICIES)}"
+            )
+    return {claim.strip(): policy for claim, policy in entries.items()}
+
+
+def _suggestion(word: object, known: tuple[str, ...]) -> str:
+    near = get_close_matches(str(word), known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,6 +39,7 @@ class PluginControl(Protocol):
     def degraded(self, plugin: str, reason: str) -> None: ...
     def healthy(self, plugin: str) -> None: ...
     def request_stop(self, reason: str) -> None: ...
+    def reload(self) -> Future[None]: ...
     def spawn(self, plugin: str, function: Callable[[], Awaitable[None]], name: str) -> None: ...
 
 
@@ -99,6 +101,18 @@ class Context:
     def request_stop(self, reason: str) -> None:
         """Ask the kernel to drain and stop the whole service. Thread-safe; returns at once."""
         self._control.request_stop(f"plugin '{self.name}': {reason}")
+
+    def reload(self) -> Future[None]:
+        """Have the configuration read again, as on SIGHUP. Thread-safe; returns at once.
+
+        Returns:
+            What ends when the new configuration is in force and everybody has been told (`mtev_reload`), or with the
+            exception that says why it was refused: then the one before it stays. It can be waited for once the service
+            is ready, from any thread but the kernel's loop, where `await asyncio.wrap_future(...)` does it. Neither in
+            a step nor in an implementation of `mtev_reload`: the kernel waits for those first. Requests that come
+            before the reading begins share it. It cannot be cancelled.
+        """
+        return self._control.reload()
 
     def spawn(self, function: Callable[[], Awaitable[None]], name: str) -> None:
         """Run a coroutine function on the kernel's loop until it returns or the plugin stops. Thread-safe.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from .discovery import Found
 from .exitcodes import ExitCode
 from .lifecycle import RetryPolicy, Step
 from .manifest import Manifest
 from .plugin import Factory
 
-__all__ = ["InlinePlugin", "Options", "PluginListing", "PluginRecord", "Problem"]
+__all__ = ["InlinePlugin", "Options", "PluginListing", "PluginOffers", "PluginRecord", "Problem", "ProblemListing"]
 
 _LIMITS_S = dict.fromkeys(Step, 20.0) | {Step.START: 30.0, Step.POST_INIT: 30.0, Step.STOP: 10.0}
 
@@ -110,3 +111,20 @@ class PluginListing(Protocol):
 
     def plugins(self) -> list[PluginRecord]:
         """Every plugin found, enabled or not, by name."""
+
+
+@runtime_checkable
+class PluginOffers(Protocol):
+    """A service of the kernel itself: what is installed, with manifests and the files beside them. Thread-safe."""
+
+    def offers(self) -> Sequence[Found]:
+        """Every plugin that the kernel chooses from, enabled or not, refused ones included, by name."""
+
+
+@runtime_checkable
+class ProblemListing(Protocol):
+    """A service of the kernel itself: what it has found wrong, so that nobody need say it a second time."""
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """Everything found wrong so far, in that order. It grows; read it, and copy it to keep it."""

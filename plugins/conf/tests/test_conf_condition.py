@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtev_conf._condition import MAX_CONDITION_CHARS, parse_condition
+from mtev_conf._values.condition import MAX_CONDITION_CHARS, parse_condition
 
 ENVIRON = {"SET": "value", "EMPTY": "", "URL": "a=b"}
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtev_conf import Configuration
-from mtev_conf._inheritance import MAX_CHAIN, Table, merge
+from mtev_conf._values.inheritance import MAX_CHAIN, Table, merge
 from mtev_kernel.errors import ConfigurationError
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from mtev_conf import Configuration
+from mtev_conf import ChangeRefused, Configuration
 from mtev_conf.plugin import ConfPlugin
 from mtev_eventer.plugin import EventerPlugin
 from mtev_http import Response, Rest
@@ -50,14 +50,13 @@ class Greeter(Plugin):
         summary = "greets"
         api = "1.0"
         requires = ["http"]
-        implements = ["http_request_log", "http_response_starting", "mtev_reload"]
+        implements = ["http_request_log", "http_response_starting"]
     """
 
     def __init__(self, context):
         super().__init__(context)
         self.entered = threading.Event()
         self.gate = threading.Event()
-        self.reloaded = threading.Event()
         self.logged = []
         context.services.publish(Greeter, self)
 
@@ -80,10 +79,6 @@ class Greeter(Plugin):
         await anyio.to_thread.run_sync(self.gate.wait)
         return Response(200, "waited")
 
-    @hookimpl(after=["http"])
-    async def mtev_reload(self):
-        self.reloaded.set()
-
     @hookimpl
     def http_response_starting(self, response):
         response.headers.set("X-Greeter", "was here")
@@ -91,6 +86,50 @@ class Greeter(Plugin):
     @hookimpl
     def http_request_log(self, request, response, sent_bytes):
         self.logged.append((request.method, request.raw_path, response.status, sent_bytes > 0))
+
+
+class Answer:
+    """What a plugin answers with that does not know the http plugin."""
+
+    def __init__(self, status, version, body=b""):
+        self.status, self.headers, self.body = status, {"ETag": f'"{version}"'}, body
+        self.content_type = "application/xml" if body else None
+
+
+class Changed(Exception):
+    status = 412
+
+
+class Keeper(Plugin):
+    """A plugin with a resource, which works without the http plugin too."""
+
+    manifest = """
+        id = "keeper"
+        summary = "keeps a document"
+        api = "1.0"
+        implements = ["mtev_rest_routes"]
+    """
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.version, self.text = 1, b"<app/>"
+
+    @hookimpl(optional=True)
+    def mtev_rest_routes(self, rest):
+        rest.resource("GET", "/mtev/conf/", "^(.*)$", self.get, summary="shows it")
+        rest.resource("PUT", "/mtev/conf/", "^(.*)$", self.put, summary="replaces it", body_limit_bytes=2000)
+
+    def get(self, request, path):
+        if path != "app":
+            raise LookupError(f"no element '{path}'")
+        return Answer(200, self.version, self.text)
+
+    async def put(self, request, path):
+        if request.headers.get("If-Match") != f'"{self.version}"':
+            raise Changed("it has changed")
+        self.text = await request.body()
+        self.version += 1
+        return Answer(204, self.version)
 
 
 class FakeListeners(Listeners):
@@ -138,6 +177,27 @@ def test_a_service_answers(service, listener):
     assert ask(running, "/hello/ann", "DELETE", listener=listener)[0] == 405
     assert ask(running, "/hello/ann", "OPTIONS", listener=listener)[2].headers["Allow"] == "OPTIONS, GET, HEAD"
     assert ask(running, "/hello/", listener=listener)[0] == 404
+
+
+def test_a_plugin_without_our_types_has_resources(mtev_kernel):
+    config = CONFIG.replace("</modules>", '<generic image="keeper" name="keeper"/></modules>')
+    running = mtev_kernel(config, plugins=plugins(Greeter, Keeper))
+    status, body, answer = ask(running, "/mtev/conf/app")
+    assert (status, body) == (200, "<app/>")
+    assert (answer.headers["ETag"], answer.headers["Content-Type"]) == ('"1"', "application/xml")
+    status, body, answer = ask(running, "/mtev/conf/app", "HEAD")
+    assert (status, body, answer.headers["ETag"], answer.headers["Content-Length"]) == (200, "", '"1"', "6")
+    assert ask(running, "/mtev/conf/none")[:2] == (404, '{"error":"no element \'none\'"}\n')
+    assert ask(running, "/mtev/conf/app", "PUT", b"<b/>", headers={"If-Match": '"0"'})[:2] == (
+        412,
+        '{"error":"it has changed"}\n',
+    )
+    new = b"x" * 2000
+    assert ask(running, "/mtev/conf/app", "PUT", new + b"x", headers={"If-Match": '"1"'})[0] == 413
+    status, _, answer = ask(running, "/mtev/conf/app", "PUT", new, headers={"If-Match": '"1"'})
+    assert (status, answer.headers["ETag"]) == (204, '"2"')
+    assert ask(running, "/mtev/conf/app")[1] == new.decode()
+    assert ask(running, "/mtev/conf/app", "DELETE")[0] == 405
 
 
 def test_many_requests_on_many_connections_and_loops(service):
@@ -239,21 +299,18 @@ def test_a_service_without_rest_is_told_that_it_denies_everything(service, caplo
 def test_access_control_is_read_again_on_reload(service, caplog):
     running = service()
     assert ask(running, "/secret")[0] == 403
-    greeter = running.service(Greeter)
 
     def reload(text):
         Path(running.kernel.document.path).write_text(text)
-        greeter.reloaded.clear()
-        running.kernel.request_reload()
-        assert greeter.reloaded.wait(30)
+        running.kernel.reload().result(30)
 
     reload(CONFIG.replace('type="deny" url="^/secret"', 'type="allow" url="^/secret"'))
     assert ask(running, "/secret")[0] == 500  # the handler runs, and has no capture
-    reload(CONFIG.replace('url="^/secret"', 'url="("').replace('"1000"', '"2000"'))
-    assert "the access control lists stay as they were" in caplog.text
+    with pytest.raises(ChangeRefused, match="is not a regular expression"):
+        reload(CONFIG.replace('url="^/secret"', 'url="("').replace('"1000"', '"2000"'))
     assert ask(running, "/secret")[0] == 500
     reload(CONFIG.replace('"1000"', '"2000"'))
-    assert "they take effect with the next start" in caplog.text
+    assert "changed: in force once the service is restarted" in caplog.text
     assert ask(running, "/secret")[0] == 403
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import threading
 from functools import partial
 from importlib import resources
 
@@ -107,19 +108,35 @@ def test_commands_are_attributed_to_their_plugins(context):
             console.command("acme method", self.run, summary="x")
             console.command("acme function", lambda words: [], summary="x")
             console.command("acme partial", partial(self.run, []), summary="x")
+            console.mode("acme mode", self.enter, summary="x")
 
         def run(self, words):
             return []
 
+        def enter(self, session, words):
+            return None
+
     made.hook_registry.attach("acme", "acme-console 3.0", Acme())
     plugin.start()
-    for name in ("method", "function", "partial"):
+    for name in ("method", "function", "partial", "mode"):
         with pytest.raises(CommandExists) as caught:
             plugin.console.command(f"acme {name}", plugin.start, summary="x")
         assert str(caught.value) == (
             f"plugin 'telnet' (mtev-telnet 0.1.0) registers the console command 'acme {name}', which plugin 'acme' "
             "(acme-console 3.0) registered already; remove one of them or give it another name"
         )
+
+
+class Terminal:
+    def __init__(self, session):
+        self.session = session
+
+    @property
+    def prompt(self):
+        return f"conf({self.session.user or 'nobody'})# "
+
+    def register(self, commands):
+        commands.command("no section", lambda words: [f"no {words[0]}"], summary="removes a section", usage="NAME")
 
 
 class Greeter(Plugin):
@@ -137,7 +154,12 @@ class Greeter(Plugin):
     @hookimpl(optional=True)
     def mtev_console_commands(self, console):
         console.command("show greeting", lambda words: [f"hello, {words[0]}"], summary="greets", usage="NAME")
+        console.command("write file", self.write_file, summary="may take its time", session=True, threaded=True)
+        console.mode("configure terminal", lambda session, words: Terminal(session), summary="edits")
         console.command("show version", lambda words: [], summary="is taken")
+
+    def write_file(self, session, words):
+        yield f"written by {session.peer.partition(':')[0]} on {threading.current_thread().name.partition('/')[2]}"
 
     @hookimpl(optional=True)
     def mtev_console_dispatch(self, session, line):
@@ -196,6 +218,38 @@ def test_a_real_service_answers_a_telnet_client(service):
     assert "mtev_console_dispatch(session: Session, line: str)" in answer
     assert "  1. greeter (inline" in answer
     assert "\n" not in answer.replace("\r\n", "")
+
+
+def test_a_real_service_has_modes_and_commands_that_take_their_time(service):
+    running = service()
+    answer = talk(running, b"write file\nconfigure terminal\nno section x\nexit\nexit\n")
+    prompt, written = answer.splitlines()[:2]
+    assert prompt == "mtev: (no auth)"
+    assert re.fullmatch(r"example# written by 127\.0\.0\.1 on \d+ write file", written)
+    assert answer.endswith("\nexample# conf(nobody)# no x\nconf(nobody)# example# ")
+
+
+def test_stopping_names_what_does_not_end(context, caplog, monkeypatch):
+    plugin = TelnetPlugin(context())
+    plugin.configure()
+    plugin.start()
+    gate, begun = threading.Event(), threading.Event()
+
+    def lines():
+        begun.set()
+        gate.wait(30)
+        yield "done"
+
+    work = plugin._workers.start("console/7 write file", lines, wake=lambda: None, failed=lambda error: None)
+    assert begun.wait(30)
+    monkeypatch.setattr("mtev_telnet.plugin._STOP_S", 0.0)
+    plugin.stop()
+    assert "'console/7 write file' has not ended within 0 s and is left behind" in caplog.text
+    gate.set()
+    work.thread.join(30)
+    caplog.clear()
+    plugin.stop()
+    assert not caplog.records
 
 
 def test_stopping_the_service_ends_the_sessions(service):

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from mtev_kernel import ABORT, CONTINUE, DONE, HookSite
 from mtev_telnet import Console, hookspecs
-from mtev_telnet.session import ConsoleSession, Desk, SessionCounter
+from mtev_telnet.desk import Desk, SessionCounter
+from mtev_telnet.session import ConsoleSession
 from mtev_telnet.settings import Settings
 
 LOG = logging.getLogger("test.session")

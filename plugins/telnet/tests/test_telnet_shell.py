@@ -100,7 +100,7 @@ def test_exit_leaves_one_level_at_a_time(shell):
     level = State()
     level.add((), shell.state.find("exit"))
     level.add((), shell.state.find("help"))
-    shell.push("configure", level, "conf# ")
+    shell.push("configure", level, lambda: "conf# ")
     assert shell.prompt == "conf# "
     assert run(shell, "help")[0] == " -> 'configure'"
     run(shell, "exit")

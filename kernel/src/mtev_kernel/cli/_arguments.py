@@ -29,6 +29,8 @@ class Arguments(argparse.Namespace):
         json, hooks, strict, safe_mode, debug: the options of these names.
         name, kind, directory: what `new-plugin` is to write, and where; `directory` None means "./NAME".
         shell: which completion script.
+        root: of `schema`: name of the document's outermost element.
+        plugins: of `sample-config`: ids of the plugins to show.
     """
 
     action: str
@@ -42,6 +44,8 @@ class Arguments(argparse.Namespace):
     kind: str
     directory: str | None
     shell: str
+    root: str
+    plugins: list[str]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +87,18 @@ def build_parser() -> argparse.ArgumentParser:
     where = new.add_argument("--directory", metavar="DIR", help="where to write it; default: ./NAME")
     _complete_directories(where)
     new.set_defaults(command="new_plugin")
+    schema = commands.add_parser(
+        "schema", help="print one schema of what the installed plugins take in a configuration", allow_abbrev=False
+    )
+    schema.add_argument(
+        "--root", metavar="NAME", default="app", help="name of the configuration's outermost element; default: app"
+    )
+    schema.set_defaults(command="schema")
+    sample = commands.add_parser(
+        "sample-config", help="print a commented configuration made of plugins' samples", allow_abbrev=False
+    )
+    sample.add_argument("plugins", metavar="PLUGIN", nargs="+", help="id of an installed plugin, such as http")
+    sample.set_defaults(command="sample_config")
     completion = commands.add_parser("completion", help="print a completion script for a shell", allow_abbrev=False)
     completion.add_argument("shell", choices=SHELLS, help="which shell")
     completion.set_defaults(command="completion")

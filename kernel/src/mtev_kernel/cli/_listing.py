@@ -117,7 +117,7 @@ async def checked(path: str, options: Options) -> Listing:
     from ._opened import assembly_for
 
     kernel = Kernel(path, options=options)
-    for problem in await kernel.check():
+    for problem in await kernel.check(inspect=False):
         if problem.severity == "error" and not problem.plugin:  # of the configuration as such: nothing was enabled
             return _of(assembly_for(path, options).found, hooks=True, trouble=problem.message, code=problem.code)
     assert kernel.document is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import Future
 
 from ..hooks import HookFailure, HookRegistry, PluginHooks
 from ..manifest import Manifest, parse_manifest
@@ -19,6 +20,7 @@ class RecordingControl:
         warnings: what it warned of, in order.
         reasons: why the plugin is degraded, in order; emptied by `healthy`.
         stops: with which reasons it asked the service to stop.
+        reloads: what it was given for each reload that it asked for. They have not ended: end them as the test wants.
         spawned: functions that it wants to have run, by task name. They are not run.
     """
 
@@ -26,6 +28,7 @@ class RecordingControl:
         self.warnings: list[str] = []
         self.reasons: list[str] = []
         self.stops: list[str] = []
+        self.reloads: list[Future[None]] = []
         self.spawned: dict[str, Callable[[], Awaitable[None]]] = {}
 
     def warn(self, plugin: str, distribution: str, message: str) -> None:
@@ -39,6 +42,12 @@ class RecordingControl:
 
     def request_stop(self, reason: str) -> None:
         self.stops.append(reason)
+
+    def reload(self) -> Future[None]:
+        future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # as the kernel's: it cannot be cancelled
+        self.reloads.append(future)
+        return future
 
     def spawn(self, plugin: str, function: Callable[[], Awaitable[None]], name: str) -> None:
         self.spawned[name] = function

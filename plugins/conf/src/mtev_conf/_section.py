@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from lxml import etree
 
 from mtev_kernel.errors import ConfigurationError
 
-from ._inheritance import Entry, Table, merge
-from ._tree import Tree, element_name, own_attributes
-from ._values import parse_boolean, parse_integer, parse_number
+from ._masking import secret_source, sounds_secret
+from ._tree import Held, Tree, element_name, own_attributes
+from ._values.duration import parse_duration_s
+from ._values.expansion import Used
+from ._values.inheritance import Entry, Table, merge
+from ._values.secret import Secret
+from ._values.values import parse_boolean, parse_enumeration, parse_integer, parse_number, parse_path, parse_size
 
 __all__ = ["Section"]
 
@@ -29,11 +34,13 @@ D = TypeVar("D")
 class Section:
     """One element of a configuration document.
 
-    A section belongs to the document that it was obtained from and goes on showing that one after a reload. It never
-    changes, and may be read from any thread. Two sections are equal when they are the same element.
+    A section follows every transaction: it shows what is in force now. It belongs to the document that it was obtained
+    from, and goes on showing that one after a reload. May be read from any thread. Two sections are equal when they are
+    the same element.
 
     Values come with `{{ENV:fallback:{VARIABLE}}}` and `ENV:default:{VARIABLE}` substituted. Attributes are inherited:
-    where an element does not have one, its nearest ancestor's counts.
+    where an element does not have one, that of the nearest element round it counts. The root of an included file is one
+    of those, although it is not in the document.
     """
 
     __slots__ = ("_element", "_tree")
@@ -55,13 +62,18 @@ class Section:
     @property
     def path(self) -> str:
         """The element's own path: `/example1/listeners[1]/listener[2]`."""
-        steps = []
-        element = self._element
-        while (parent := element.getparent()) is not None:
-            position = 1 + sum(1 for _ in element.itersiblings(element.tag, preceding=True))
-            steps.append(f"{element_name(element)}[{position}]")
-            element = parent
-        return "/" + "/".join([element_name(element), *reversed(steps)])
+        return self._tree.element_path(self._element)
+
+    @property
+    def parent(self) -> Section | None:
+        """The element round this one, or None for the root."""
+        above = self._element.getparent()
+        return None if above is None else Section(self._tree, above)
+
+    @property
+    def file(self) -> str:
+        """The file that the element stands in: the main one, an included one, or one of a backing store."""
+        return self._tree.file(self._element)
 
     @property
     def enabled(self) -> bool:
@@ -75,7 +87,7 @@ class Section:
     @property
     def attributes(self) -> Mapping[str, str]:
         """The element's own attributes, in document order; nothing inherited."""
-        return {name: self._tree.value(self._element, raw) for name, raw in own_attributes(self._element).items()}
+        return {name: self._tree.value(self._element, raw, name) for name, raw in own_attributes(self._element).items()}
 
     @property
     def text(self) -> str:
@@ -85,7 +97,7 @@ class Section:
     def optional(self, name: str) -> str | None:
         """An attribute in force here, or None. One that is present but empty is `""`."""
         found = self._tree.attribute(self._element, name)
-        return None if found is None else found[0]
+        return None if found is None else found.value
 
     def string(self, name: str, default: D | _Required = REQUIRED) -> str | D:
         """An attribute in force here.
@@ -130,47 +142,122 @@ class Section:
         """An attribute in force here, as a boolean; see `parse_boolean` and `string`."""
         return self._typed(name, default, parse_boolean)
 
+    def duration(
+        self,
+        name: str,
+        default: D | _Required = REQUIRED,
+        *,
+        minimum: float | None = None,
+        maximum: float | None = None,
+    ) -> float | D:
+        """An attribute in force here that is a duration such as `500ms` or `1min 30s`, in seconds.
+
+        Args:
+            name: the attribute.
+            default: as in `string`; not checked against the range.
+            minimum: the least value allowed, in seconds.
+            maximum: the greatest value allowed, in seconds.
+
+        Raises:
+            ConfigurationError: it is required and missing, no duration (a number without a unit is none), or out of
+                range.
+        """
+        return self._typed(name, default, lambda text: _within(parse_duration_s(text), text, minimum, maximum))
+
+    def size(self, name: str, default: D | _Required = REQUIRED) -> int | D:
+        """An attribute in force here that is a size such as `64k` or `10MiB`, in bytes; see `parse_size`."""
+        return self._typed(name, default, parse_size)
+
     def choice(self, name: str, choices: Sequence[str], default: D | _Required = REQUIRED) -> str | D:
         """An attribute in force here that must be one of some words, as they are written.
 
         Raises:
-            ConfigurationError: it is required and missing, or another word.
+            ConfigurationError: it is required and missing, or another word; the message names the nearest one.
         """
+        return self._typed(name, default, lambda text: parse_enumeration(text, choices))
 
-        def parse(text: str) -> str:
-            if text not in choices:
-                raise ValueError(f"'{text}' is none of {', '.join(choices)}")
-            return text
+    def filename(
+        self,
+        name: str,
+        default: D | _Required = REQUIRED,
+        *,
+        must_exist: Literal["", "file", "directory"] = "",
+        readable: bool = False,
+    ) -> str | D:
+        """An attribute in force here that is a path, absolute or relative to the folder of the file where it stands.
 
-        return self._typed(name, default, parse)
+        Args:
+            name: the attribute.
+            default: as in `string`; returned as it is.
+            must_exist: what has to be there already. Blocks on the file system when it says something.
+            readable: whether this process must be able to read it; as `must_exist`.
 
-    def hash(self, tag: str = "config") -> dict[str, str]:
+        Returns:
+            An absolute path.
+
+        Raises:
+            ConfigurationError: it is required and missing, no path, or not what it must be.
+        """
+        found = self._tree.attribute(self._element, name)
+        base = os.path.dirname(self._tree.path)
+        if found is not None:
+            base = os.path.dirname(found.source.path if found.source else self._tree.file(found.holder))
+        return self._typed(name, default, lambda text: parse_path(text, base, must_exist=must_exist, readable=readable))
+
+    def secret(self, name: str, default: D | _Required = REQUIRED) -> Secret | D:
+        """An attribute in force here that nobody is to see: it shows as `***` wherever it is printed."""
+        return self._typed(name, default, Secret)
+
+    def read(self, xpath: str, parse: Callable[[str], T], default: D | _Required = REQUIRED, **variables: str) -> T | D:
+        """A value from anywhere: the last attribute, text or element that an XPath expression selects.
+
+            section.read("config/timeout", parse_duration_s, 5.0)
+            section.read("ancestor-or-self::*/@port", int)
+
+        Args:
+            xpath: relative to this element, or absolute. What yields a number, a text or a boolean counts as found.
+            parse: makes a value of the text, everything substituted; raises `ValueError` for what it cannot be.
+            default: what to return when nothing is selected; without one, it is required.
+            variables: values of `$names` in the expression.
+
+        Raises:
+            ConfigurationError: the expression is malformed, nothing is selected, or `parse` refuses it.
+        """
+        found = self._tree.last(self._element, xpath, variables)
+        if found is None:
+            if isinstance(default, _Required):
+                raise self.error(f"'{xpath}' is required, and there is nothing")
+            return default
+        text, holder = found
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise Section(self._tree, holder).error(f"'{xpath}': {error}") from None
+
+    def value(self, xpath: str, **variables: str) -> str | None:
+        """A text from anywhere, or None; see `read`. This is how libmtev reads scalars."""
+        return self.read(xpath, str, None, **variables)
+
+    def hash(self, tag: str = "config", *, namespace: str = "") -> dict[str, str]:
         """The keys and values of all `<config>` elements in force here.
 
-        Outermost ancestor first, this element last, later values win. Of one element all children with the tag count,
+        Outermost first, this element last, later values win. Of one element all children with the tag count,
         in their order. An element with `inherit="x"` first takes what the element with `id="x"` has (and inherits),
         then its own keys. When this section is itself a `<config>`, what encloses it comes first and its siblings
         do not count; so one that stands inside another begins with the outer one's keys, and adds nothing to the outer.
 
         Args:
             tag: name of the elements that hold the keys.
+            namespace: take the elements with this prefix instead of those without one, under their local names.
 
         Returns:
-            For each child element its text under its name, or under the `name` of `<value name="…">`. Elements with a
-            namespace prefix are not part of it.
+            For each child element its text under its name, or under the `name` of `<value name="…">`.
 
         Raises:
             ConfigurationError: an `inherit` finds nobody or goes in a circle, or a `<value>` has an empty name.
         """
-        line = [*reversed(list(self._element.iterancestors())), self._element]
-        tables = []
-        for element, following in zip(line, [*line[1:], None], strict=True):
-            if element.tag == tag:
-                tables.append(self._table(element, tag))
-            elif following is None or following.tag != tag:
-                tables += [self._table(each, tag) for each in element.iterchildren(tag)]
-        merged = merge(tables, lambda name: self._carriers(name, tag), self._tree.notice)
-        return {key: entry.value for key, entry in merged.items()}
+        made = self._tree.derived(("hash", self._element, tag, namespace), lambda: self._merged(tag, namespace))
+        return dict(made)
 
     def sections(self, xpath: str, **variables: str) -> list[Section]:
         """The elements that an XPath expression selects, in document order.
@@ -209,31 +296,68 @@ class Section:
             if isinstance(default, _Required):
                 raise self.error(f"the attribute '{name}' is required; write it here or on an enclosing element")
             return default
-        text, holder = found
         try:
-            return parse(text)
+            return parse(found.value)
         except ValueError as error:
-            raise Section(self._tree, holder).error(f"{name}: {error}") from None
+            raise self._at(found, f"{name}: {self._told(found, name, error)}") from None
 
-    def _carriers(self, name: str, tag: str) -> list[Table]:
-        return [self._table(each, tag) for each in self._tree.select(self._element, "//*[@id=$id]", {"id": name})]
+    def _told(self, found: Held, name: str, error: ValueError) -> str:
+        """What is wrong with a value; without the value, should that be a secret."""
+        used: list[Used] = []
+        self._tree.value(found.holder, found.raw, name, used=used)
+        if sounds_secret(name) or any(secret_source(each.facility, each.key) for each in used):
+            return "its value is not of the kind that is expected here"
+        return str(error)
 
-    def _table(self, element: etree._Element, tag: str) -> Table:
+    def _at(self, found: Held, message: str) -> ConfigurationError:
+        if found.source is not None:
+            return ConfigurationError(f"the root of the included file: {message}", found.source.path)
+        return Section(self._tree, found.holder).error(message)
+
+    def _merged(self, tag: str, namespace: str) -> dict[str, str]:
+        line = [*reversed(list(self._element.iterancestors())), self._element]
+        tables = []
+        for element, following in zip(line, [*line[1:], None], strict=True):
+            if element.tag == tag:
+                tables.append(self._table(element, tag, namespace))
+            elif following is None or following.tag != tag:
+                tables += [self._table(each, tag, namespace) for each in element.iterchildren(tag)]
+        merged = merge(tables, lambda name: self._carriers(name, tag, namespace), self._tree.notice)
+        return {key: entry.value for key, entry in merged.items()}
+
+    def _carriers(self, name: str, tag: str, namespace: str) -> list[Table]:
+        carriers = self._tree.select(self._element, "//*[@id=$id]", {"id": name})
+        # Of alternatives under one id, those count whose condition holds; where none does there is nothing to inherit.
+        return [
+            self._table(each, tag, namespace) if self._tree.applies(each) else Table(each, self._tree.where(each))
+            for each in carriers
+        ]
+
+    def _table(self, element: etree._Element, tag: str, namespace: str) -> Table:
         entries = []
         for child in element.iterchildren(etree.Element):
             where = self._tree.where(child)
-            if etree.QName(child).namespace is not None:
+            name = etree.QName(child)
+            if (child.prefix or "") != namespace or (name.namespace is not None) != bool(namespace):
                 continue
             if child.tag == tag:
                 outer = element_name(element)
                 message = f"<{tag}> directly inside <{outer}> is a table of its own; it adds nothing to the outer one"
                 self._tree.notice(where, message)
                 continue
-            key = element_name(child)
+            key = name.localname
             if key == "value" and "name" in child.attrib:
-                key = self._tree.value(child, child.get("name", ""))
+                key = self._tree.value(child, child.get("name", ""), "name")
                 if not key:
                     raise ConfigurationError("<value>: its name is empty; write the key that the value is for", where)
             entries.append(Entry(key, self._tree.value(child, self._tree.text(child)), where))
-        inherit = self._tree.value(element, element.get("inherit", ""))
+        inherit = self._tree.value(element, element.get("inherit", ""), "inherit")
         return Table(element, self._tree.where(element), inherit, entries)
+
+
+def _within(value: float, text: str, minimum: float | None, maximum: float | None) -> float:
+    if minimum is not None and value < minimum:
+        raise ValueError(f"'{text}' is too short; at least {minimum:g} s are expected")
+    if maximum is not None and value > maximum:
+        raise ValueError(f"'{text}' is too long; at most {maximum:g} s are expected")
+    return value

@@ -1,94 +1,143 @@
-"""One parsed document: an lxml tree that never changes, where each element stands, and the values around it.
+"""The effective document: one lxml tree that all files of a configuration feed, and where each element comes from.
 
-What the parser refuses, so that a document can neither reach outside itself nor exhaust the process: every DOCTYPE
-(a configuration needs none, and it is what declares entities), entity references other than XML's own five, more
-than `MAX_SIZE_BYTES`, and what libxml2 limits (256 levels of elements, 10 MB in one text).
+1. The content of an included file stands below the `<include>` that asked for it, that of a backing store below the
+   element that names it. `home` and `stored` say where an element's file is; whoever is in neither belongs to the file
+   of what encloses it.
+2. Values are substituted when they are read. What was read is kept until the document changes, so a second reading
+   costs the same whatever the size of the document.
+3. lxml lets other threads run while it evaluates XPath, and promises nothing for two that work on one document; so
+   whatever walks or changes the tree holds the tree's lock.
 
-lxml lets other threads run while it evaluates XPath, and promises nothing for two that work on one document; so
-whatever walks the tree holds the tree's lock.
+How a tree is read from files is in `_load`, how it changes in `_transaction`.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeVar, cast
 
 from lxml import etree
 
 from mtev_kernel.errors import ConfigurationError
 
-from ._condition import parse_condition
-from ._expansion import Facilities, expand
+from ._disk.shatter import ATTRS, Stored
+from ._editing.paths import path_of
+from ._source import Source
+from ._values.condition import Condition, parse_condition
+from ._values.expansion import Used, expand, file_facility
+from ._values.facilities import Facilities, LookUp
 
-__all__ = ["MAX_SIZE_BYTES", "MAX_XPATH_CHARS", "Tree", "element_name", "is_element", "own_attributes"]
-
-MAX_SIZE_BYTES = 16 * 1024 * 1024
-"""How large a document may be."""
+__all__ = ["MAX_XPATH_CHARS", "Held", "Store", "Tree", "element_name", "is_element", "own_attributes"]
 
 MAX_XPATH_CHARS = 2000
 """How long an XPath expression may be."""
 
 _MAX_NOTICES = 1000
-_ADVICE_OF_LIBXML2 = re.compile(r",? (?:use|try) XML_PARSE_HUGE(?: option)?")
+_MAX_CACHED = 100_000
+_MAX_CACHED_NODES = 1000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An attribute in force somewhere.
+
+    Args:
+        value: with everything substituted.
+        raw: as written.
+        holder: the element that has it, or the `<include>` whose file's root has it.
+        source: the included file whose root has it, or None.
+    """
+
+    value: str
+    raw: str
+    holder: etree._Element
+    source: Source | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Store:
+    """A backing store: a directory that holds the children of an element, one file or directory each.
+
+    Args:
+        element: the element with the `backingstore` attribute.
+        directory: absolute path.
+        fresh: elements that have no file yet: roots of subtrees.
+        touched: elements stored as directories whose attributes may differ from their `.attrs`.
+        removed: where elements lay that are no longer there.
+    """
+
+    element: etree._Element
+    directory: str
+    fresh: set[etree._Element] = field(default_factory=set)
+    touched: set[etree._Element] = field(default_factory=set)
+    removed: list[Stored] = field(default_factory=list)
 
 
 class Tree:
-    """A parsed document. Never changes, and may be read from any thread.
+    """An effective document. May be read from any thread.
 
     Attributes:
-        path: what the document is called in messages: an absolute path, or a name in angle brackets.
-        root: its root element.
-        environ: the environment that it is read in.
-        lock: held while XPath is evaluated or the tree is copied.
+        root: the root element.
+        main: the file that it stands in.
+        sources: all files but those of backing stores; leaves of these come and go as they are edited.
+        containers: each `<include>` that was read, with its files.
+        home: the nodes at the top of included files and of edited leaves.
+        stores: backing stores by their element.
+        stored: every element that has a file or directory of its own in a store.
+        fresh: roots of subtrees that are not in the base text of their file, or have no file in their store yet.
+        opened: the memory of its editors, see `_editing.edit.Editor`.
+        next_number: what the next element of a backing store is numbered.
+        environ: the environment that the document is read in.
+        facilities: further places that values come from.
+        lock: held while the tree is walked or changed.
 
     Args:
-        data: the document's bytes.
-        path: see above.
-        environ: see above; copied.
+        main: its source, with the root as top element.
+        environ: see above; copied. The process's when None.
+        facilities: see above.
         notice: called with each notice, file:line first; at most once for the same one.
-        encoding: overrules what the document declares.
-
-    Raises:
-        ConfigurationError: the document is malformed, or uses what is refused; all such places are in one message.
     """
-
-    __slots__ = ("_facilities", "_lines", "_listener", "_notices", "environ", "lock", "path", "root")
 
     def __init__(
         self,
-        data: bytes,
-        path: str,
+        main: Source,
         environ: Mapping[str, str] | None = None,
+        facilities: Facilities | None = None,
         notice: Callable[[str], None] | None = None,
-        *,
-        encoding: str | None = None,
     ) -> None:
-        self.path = path
+        self.root = main.top
+        self.main = main
+        self.sources: list[Source] = [main]
+        self.containers: dict[etree._Element, list[Source]] = {}
+        self.home: dict[etree._Element, Source] = {}
+        self.stores: dict[etree._Element, Store] = {}
+        self.stored: dict[etree._Element, Stored] = {}
+        self.fresh: dict[etree._Element, Source | Store] = {}
+        self.opened: dict[etree._Element, tuple[str, str, str]] = {}
+        self.next_number = 1
         self.environ: Mapping[str, str] = dict(os.environ if environ is None else environ)
+        self.facilities = facilities or Facilities()
         self.lock = threading.RLock()
-        self._facilities: Facilities = {"ENV": self.environ.get}
         self._listener = notice
         self._notices: dict[str, None] = {}
-        self.root = _parse(data, path, encoding)
-        if problems := self._problems():
-            raise ConfigurationError.combined(problems)
+        self._tables: dict[str, Mapping[str, LookUp]] = {}
+        self._known: Mapping[str, LookUp] = self.facilities.table
+        self._held: dict[tuple[etree._Element, str], Held | None] = {}
+        self._derived: dict[tuple[object, ...], object] = {}
+        self._compiled: dict[tuple[str, bool], etree.XPath] = {}
 
-    @classmethod
-    def load(
-        cls, path: str, environ: Mapping[str, str] | None = None, notice: Callable[[str], None] | None = None
-    ) -> Tree:
-        """Read a file. Blocks on the file system.
+    @property
+    def path(self) -> str:
+        """What the document is called in messages: an absolute path, or a name in angle brackets."""
+        return self.main.path
 
-        Raises:
-            ConfigurationError: as the constructor.
-            OSError: the file cannot be read.
-        """
-        with open(path, "rb") as file:
-            data = file.read(MAX_SIZE_BYTES + 1)
-        return cls(data, os.path.abspath(path), environ, notice)  # noqa: PTH100  # keeps symbolic links: the operator's name
+    # What is to be known of it
 
     @property
     def notices(self) -> Sequence[str]:
@@ -106,39 +155,113 @@ class Tree:
         if self._listener is not None:
             self._listener(text)
 
-    def where(self, element: etree._Element) -> str:
-        """`file:line` of an element."""
-        return f"{self.path}:{element.sourceline}"
+    def origin(self, element: etree._Element) -> Source | Stored:
+        """The file that an element stands in; for an element of a backing store, its place there."""
+        node: etree._Element | None = element
+        while node is not None:
+            found = self.home.get(node) or self.stored.get(node)
+            if found is not None:
+                return found
+            node = node.getparent()
+        return self.main
 
-    def value(self, element: etree._Element, text: str, *, environ: Mapping[str, str] | None = None) -> str:
+    def file(self, element: etree._Element) -> str:
+        """Path of the file that an element stands in."""
+        origin = self.origin(element)
+        return origin.path if isinstance(origin, Source) or origin.leaf else os.path.join(origin.path, ATTRS)
+
+    def where(self, element: etree._Element) -> str:
+        """`file:line` of an element; the file alone for one that has not been in a file yet."""
+        line = cast("int | None", element.sourceline)  # elements made at run time have none; the stubs know no line
+        if line is None:
+            return self.file(element)
+        origin = self.origin(element)
+        return f"{self.file(element)}:{origin.line(line) if isinstance(origin, Source) else line}"
+
+    def nodes_of(self, source: Source, element: etree._Element) -> list[etree._Element]:
+        """Those child nodes of an element that stand in one file, in order."""
+        if element in self.containers:
+            return [each for each in element if self.home.get(each) is source]
+        if element in self.stores:
+            return [each for each in element if each not in self.stored and each not in self.stores[element].fresh]
+        return list(element)
+
+    # Values
+
+    def changed(self) -> None:
+        """The tree is not what it was: forget what was read. The caller holds the lock."""
+        self._held = {}
+        self._derived = {}
+
+    def value(
+        self,
+        element: etree._Element,
+        text: str,
+        name: str = "",
+        *,
+        environ: Mapping[str, str] | None = None,
+        used: list[Used] | None = None,
+    ) -> str:
         """A text of an element with everything substituted.
 
         Args:
             element: where the text stands.
             text: as written.
-            environ: look variables up here instead, and report nothing.
+            name: of the attribute it comes from, for the hook `value_fixup`; `""` for the element's own text.
+            environ: look variables up here instead, ask nobody else, and report nothing.
+            used: what was looked up is added here.
 
         Raises:
-            ConfigurationError: the result would be too long.
+            ConfigurationError: the result would be too long, or what a facility found cannot be used.
         """
+        fixup = self.facilities.fixup() if environ is None else None
         if "{" not in text:
-            return text
-        try:
-            if environ is not None:
-                return expand(text, {"ENV": environ.get}, lambda message: None)
-            return expand(text, self._facilities, lambda message: self.notice(self.where(element), message))
-        except ValueError as error:
-            raise ConfigurationError(f"<{element_name(element)}>: {error}", self.where(element)) from None
+            if fixup is None:
+                return text
+            value = text
+        else:
+            try:
+                if environ is not None:
+                    return expand(text, {"ENV": environ.get, "FILE": _nothing}, _silent, used=used)
+                value = expand(
+                    text,
+                    self._table(element),
+                    lambda message: self.notice(self.where(element), message),
+                    used=used,
+                    interpolate=self._interpolation(element),
+                )
+            except ValueError as error:
+                raise ConfigurationError(f"<{element_name(element)}>: {error}", self.where(element)) from None
+        if fixup is not None:
+            fixed = fixup(self.element_path(element), name, value)
+            return value if fixed is None else fixed
+        return value
 
-    def attribute(self, element: etree._Element, name: str) -> tuple[str, etree._Element] | None:
-        """An attribute of an element or of its nearest ancestor that has it: expanded, with the element that has it."""
-        holder: etree._Element | None = element
-        while holder is not None:
-            raw = own_attributes(holder).get(name) if ":" in name else holder.get(name)
-            if raw is not None:
-                return self.value(holder, raw), holder
-            holder = holder.getparent()
-        return None
+    def attribute(self, element: etree._Element, name: str) -> Held | None:
+        """An attribute of an element, or of the nearest of what encloses it that has it: expanded.
+
+        What encloses an element of an included file is the root of that file (dropped, but for its attributes), then
+        the `<include>`, then what encloses that.
+        """
+        key = (element, name)
+        try:
+            found = self._held[key]
+        except KeyError:
+            pass
+        else:
+            if self.facilities.fixup() is None and self._known is self.facilities.table:
+                return found
+        with self.lock:
+            found = self._find_attribute(element, name)
+            self._refresh()
+            if len(self._held) >= _MAX_CACHED:
+                self._held = {}
+            self._held[key] = found
+        return found
+
+    def own(self, element: etree._Element, name: str) -> str | None:
+        """An attribute that the element itself has, as written."""
+        return own_attributes(element).get(name) if ":" in name else element.get(name)
 
     def text(self, element: etree._Element) -> str:
         """The whole text of an element, markup inside it flattened, comments left out; not expanded."""
@@ -147,18 +270,41 @@ class Tree:
         with self.lock:
             return cast("str", element.xpath("string()", smart_strings=False))
 
+    def derived(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        """Something worked out from the tree, kept until the tree changes.
+
+        Args:
+            key: says what it is; the same key means the same thing.
+            make: works it out; called with the lock held.
+        """
+        with self.lock:
+            self._refresh()
+            if key in self._derived:
+                return cast("T", self._derived[key])
+            made = make()
+            if len(self._derived) >= _MAX_CACHED:
+                self._derived = {}
+            self._derived[key] = made
+            return made
+
+    # Conditions
+
     def applies(self, element: etree._Element) -> bool:
-        """Whether the `require_env` of an element and of each of its ancestors holds, each judged by itself.
+        """Whether the `require_env` of an element and of all that encloses it holds, each judged by itself.
 
         Raises:
             ConfigurationError: one of them is malformed.
         """
-        current: etree._Element | None = element
-        while current is not None:
-            if not self.condition_holds(current):
-                return False
-            current = current.getparent()
-        return True
+        with self.lock:
+            node: etree._Element | None = element
+            while node is not None:
+                if not self.condition_holds(node):
+                    return False
+                parent = node.getparent()
+                if parent in self.containers and not self._dropped_root_holds(node):
+                    return False
+                node = parent
+            return True
 
     def condition_holds(self, element: etree._Element) -> bool:
         """Whether the element's own `require_env` holds; true when it has none.
@@ -167,12 +313,9 @@ class Tree:
             ConfigurationError: it is malformed.
         """
         expression = element.get("require_env")
-        if expression is None:
-            return True
-        try:
-            return parse_condition(self.value(element, expression)).holds(self.environ)
-        except ValueError as error:
-            raise ConfigurationError(f"<{element_name(element)}>: require_env: {error}", self.where(element)) from None
+        return expression is None or self._holds(expression, element, self.where(element))
+
+    # XPath
 
     def select(self, element: etree._Element, xpath: str, variables: Mapping[str, str]) -> list[etree._Element]:
         """The elements that an XPath expression selects, in document order.
@@ -185,52 +328,169 @@ class Tree:
         Raises:
             ConfigurationError: the expression is malformed, or does not select nodes.
         """
+        key = ("select", element, xpath, *variables.items())
+        with self.lock:
+            kept = self._derived.get(key)
+            if kept is not None:
+                return list(cast("tuple[etree._Element, ...]", kept))
+            found = self.evaluate(element, xpath, variables)
+            if not isinstance(found, list):
+                raise ConfigurationError(f"'{xpath}' selects no elements but yields a {type(found).__name__}")
+            elements = [each for each in found if is_element(each)]
+            if len(elements) <= _MAX_CACHED_NODES and len(self._derived) < _MAX_CACHED:
+                self._derived[key] = tuple(elements)
+            return elements
+
+    def select_below_root(self, xpath: str, variables: Mapping[str, str]) -> list[etree._Element]:
+        """As `select` from the root; a relative expression also looks behind includes that stand directly below it."""
+        contexts = [] if xpath.lstrip().startswith("/") else self.derived(("contexts",), self._contexts)
+        if not contexts:
+            return self.select(self.root, xpath, variables)
+
+        def merged() -> list[etree._Element]:
+            found = dict.fromkeys(self.select(self.root, xpath, variables))
+            for context in contexts:
+                found.update(dict.fromkeys(self.select(context, xpath, variables)))
+            return sorted(found, key=_position)
+
+        return list(self.derived(("merged", xpath, *variables.items()), merged))
+
+    def evaluate(
+        self, element: etree._Element, xpath: str, variables: Mapping[str, str], *, smart: bool = False
+    ) -> object:
+        """What an XPath expression yields: a list of nodes and texts, a text, a number or a boolean.
+
+        Args:
+            element: what a relative expression starts from.
+            xpath: as for `select`.
+            variables: as for `select`.
+            smart: texts know the element that they come from.
+
+        Raises:
+            ConfigurationError: the expression is malformed.
+        """
         if len(xpath) > MAX_XPATH_CHARS:
             raise ConfigurationError(f"an XPath expression of {len(xpath)} characters; {MAX_XPATH_CHARS} are allowed")
-        namespaces = {prefix: uri for prefix, uri in self.root.nsmap.items() if prefix is not None}
         try:
             with self.lock:
-                compiled = etree.XPath(xpath, namespaces=namespaces, smart_strings=False)
-                found: object = compiled(element, **variables)
+                compiled = self._compiled.get((xpath, smart))
+                if compiled is None:
+                    namespaces = {prefix: uri for prefix, uri in self.root.nsmap.items() if prefix is not None}
+                    compiled = etree.XPath(xpath, namespaces=namespaces, smart_strings=smart)
+                    if len(self._compiled) < _MAX_CACHED_NODES:
+                        self._compiled[xpath, smart] = compiled
+                return cast("object", compiled(element, **variables))
         except (etree.XPathError, ValueError) as error:
             raise ConfigurationError(f"'{xpath}' is not a valid XPath expression: {error}") from None
-        if not isinstance(found, list):
-            raise ConfigurationError(f"'{xpath}' selects no elements but yields a {type(found).__name__}")
-        return [each for each in found if is_element(each)]
 
-    def _problems(self) -> list[ConfigurationError]:
-        problems: list[ConfigurationError] = []
-        if None in self.root.nsmap:
-            problems.append(
-                ConfigurationError(
-                    f"<{element_name(self.root)}>: the root declares a default namespace (xmlns=…), in which no plugin "
-                    "would find its elements; take it out, or give it a prefix",
-                    self.where(self.root),
-                )
+    def last(
+        self, element: etree._Element, xpath: str, variables: Mapping[str, str]
+    ) -> tuple[str, etree._Element] | None:
+        """The text of the last thing that an XPath expression selects, with the element that it belongs to.
+
+        Numbers, texts and booleans are what they are as a text, and belong to the element. The text of an element is
+        all that is in it.
+
+        Raises:
+            ConfigurationError: the expression is malformed.
+        """
+        found = self.derived(
+            ("last", element, xpath, *variables.items()), lambda: self._last(element, xpath, variables)
+        )
+        if found is None:
+            return None
+        raw, holder, name = found
+        return self.value(holder, raw, name), holder
+
+    def _last(
+        self, element: etree._Element, xpath: str, variables: Mapping[str, str]
+    ) -> tuple[str, etree._Element, str] | None:
+        found = self.evaluate(element, xpath, variables, smart=True)
+        if not isinstance(found, list):
+            shown = (
+                str(found).lower()
+                if isinstance(found, bool)
+                else f"{found:.15g}"
+                if isinstance(found, float)
+                else str(found)
             )
-        for element in self.root.iter(etree.Element):
-            name, where = element_name(element), self.where(element)
-            if name == "include" and "file" in element.attrib:
-                problems.append(
-                    ConfigurationError(
-                        f"<include file='{element.get('file')}'>: this version of mtev-conf does not read included "
-                        "files; put the file's content in this place",
-                        where,
-                    )
-                )
-            if "backingstore" in element.attrib:
-                problems.append(
-                    ConfigurationError(
-                        f"<{name} backingstore='{element.get('backingstore')}'>: this version of mtev-conf does not "
-                        "read backing stores; put the elements in this place",
-                        where,
-                    )
-                )
-            try:
-                self.condition_holds(element)
-            except ConfigurationError as error:
-                problems.append(error)
-        return problems
+            return shown, element, ""
+        if not found:
+            return None
+        node = found[-1]
+        if is_element(node):
+            return self.text(node), node, ""
+        if isinstance(node, etree._Element):
+            return node.text or "", element, ""
+        owner = node.getparent()
+        holder = element if owner is None else owner
+        return str(node), holder, node.attrname if node.is_attribute else ""
+
+    def element_path(self, element: etree._Element) -> str:
+        """An element's own path: `/example1/listeners[1]/listener[2]`."""
+        with self.lock:
+            return path_of(element)
+
+    def _contexts(self) -> list[etree._Element]:
+        found: list[etree._Element] = []
+        waiting = [self.root]
+        while waiting:
+            includes = list(waiting.pop().iterchildren("include"))
+            found += includes
+            waiting += includes
+        return found
+
+    def _find_attribute(self, element: etree._Element, name: str) -> Held | None:
+        node: etree._Element | None = element
+        while node is not None:
+            raw = self.own(node, name)
+            if raw is not None:
+                return Held(self.value(node, raw, name), raw, node)
+            parent = node.getparent()
+            if parent is not None and parent in self.containers:
+                source = self.home.get(node)
+                if source is not None and name in source.attributes:
+                    raw = source.attributes[name]
+                    return Held(self.value(node, raw, name), raw, parent, source)
+            node = parent
+        return None
+
+    def _dropped_root_holds(self, node: etree._Element) -> bool:
+        source = self.home.get(node)
+        expression = source.attributes.get("require_env") if source is not None else None
+        return source is None or expression is None or self._holds(expression, node, source.path)
+
+    def _holds(self, expression: str, element: etree._Element, where: str) -> bool:
+        try:
+            return _condition(self.value(element, expression, "require_env")).holds(self.environ)
+        except ValueError as error:
+            raise ConfigurationError(f"<{element_name(element)}>: require_env: {error}", where) from None
+
+    def _table(self, element: etree._Element) -> Mapping[str, LookUp]:
+        self._refresh()
+        folder = os.path.dirname(self.file(element)) if os.path.isabs(self.path) else ""
+        table = self._tables.get(folder)
+        if table is None:
+            table = {"ENV": self.environ.get, "FILE": file_facility(folder), **self.facilities.table}
+            self._tables[folder] = table
+        return table
+
+    def _interpolation(self, element: etree._Element) -> Callable[[str, str, str], str | None] | None:
+        call = self.facilities.interpolate()
+        if call is None:
+            return None
+        return lambda facility, key, raw: call(facility, key, self.element_path(element))
+
+    def _refresh(self) -> None:
+        if self._known is not self.facilities.table:
+            self._known = self.facilities.table
+            self._tables = {}
+            self.changed()
+
+
+@lru_cache(maxsize=1000)
+def _condition(expression: str) -> Condition:
+    return parse_condition(expression)
 
 
 def is_element(node: object) -> bool:
@@ -260,38 +520,17 @@ def _prefix(element: etree._Element, namespace: str) -> str:
     return next((prefix for prefix, uri in element.nsmap.items() if uri == namespace and prefix), "")
 
 
-def _parse(data: bytes, path: str, encoding: str | None) -> etree._Element:
-    if len(data) > MAX_SIZE_BYTES:
-        raise ConfigurationError(f"the document is larger than {MAX_SIZE_BYTES // 1_048_576} MiB", path)
-    parser = etree.XMLParser(
-        encoding=encoding,
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        attribute_defaults=False,
-        huge_tree=False,
-        strip_cdata=False,
-    )
-    try:
-        root = etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        raise _malformed(error, parser, path) from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise ConfigurationError(
-            "the document has a DOCTYPE, which is refused because it can declare entities; take it out "
-            "(for values from outside write {{ENV:fallback:{VARIABLE}}})",
-            path,
-        )
-    return root
+def _position(element: etree._Element) -> list[int]:
+    steps = []
+    while (parent := element.getparent()) is not None:
+        steps.append(parent.index(element))
+        element = parent
+    return steps[::-1]
 
 
-def _malformed(error: etree.XMLSyntaxError, parser: etree.XMLParser, path: str) -> ConfigurationError:
-    line, column = error.position
-    message = error.msg or "it is empty"
-    for entry in parser.error_log:
-        if entry.level >= etree.ErrorLevels.ERROR:
-            line, column, message = entry.line, entry.column, entry.message
-            break
-    message = _ADVICE_OF_LIBXML2.sub("", message.strip())
-    return ConfigurationError(f"the document is not well-formed XML: {message}", f"{path}:{line}:{column}")
+def _silent(message: str) -> None:
+    """Nobody wants to know."""
+
+
+def _nothing(key: str) -> str | None:
+    return None

@@ -13,7 +13,7 @@ from typing import Protocol
 from mtev_conf import Configuration, Section
 from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
 
-from . import hookspecs
+from . import hookspecs, topology
 from ._listing import jobqs_json, jobqs_lines, sockets_lines, timers_json, timers_lines
 from ._settings import EventerSettings, Remark, default_concurrency, read_settings
 from .errors import LoopDied
@@ -53,6 +53,7 @@ class EventerPlugin(Plugin):
         self._started = context.hooks.site(hookspecs.eventer_started)
         self._death: Future[None] = _unsettled()
         self._eventer: Eventer | None = None
+        self._forget_topology: Callable[[], None] | None = None
 
     @property
     def eventer(self) -> Eventer:
@@ -66,7 +67,10 @@ class EventerPlugin(Plugin):
         Raises:
             ConfigurationError: the stanza says something that cannot be.
         """
-        settings = self._settings(self.context.services.require(Configuration))
+        configuration = self.context.services.require(Configuration)
+        if self._forget_topology is None:
+            self._forget_topology = configuration.facilities.register("hwloc", topology.count)
+        settings = self._settings(configuration)
         if settings.implementation == "uvloop" and importlib.util.find_spec("uvloop") is None:
             raise ConfigurationError(
                 'uvloop is not installed; install it, or write <eventer implementation="asyncio">', self.context.where
@@ -98,6 +102,9 @@ class EventerPlugin(Plugin):
 
     def stop(self) -> None:
         """Stop whatever runs."""
+        if self._forget_topology is not None:
+            self._forget_topology()
+            self._forget_topology = None
         if self._eventer is not None:
             self._eventer.stop(_STOP_S)
 
@@ -151,7 +158,7 @@ class EventerPlugin(Plugin):
             raise ConfigurationError(
                 f"the plugin 'eventer' has its options in <eventer><config>; write there: {keys}", self.context.where
             )
-        sections = [each for each in configuration.sections("eventer | include/eventer") if each.enabled]
+        sections = [each for each in configuration.sections("eventer") if each.enabled]
         for unused in sections[:-1]:
             self.context.warn(f"{unused.where}: this <eventer> is not used; the last one, at {sections[-1].where}, is")
         section = sections[-1] if sections else None

@@ -16,6 +16,7 @@ from ._acl import Verdict
 from ._engine import Dispatcher, Engine, EngineFactory, EngineSettings
 from ._headers import Headers, ResponseHeaders
 from ._request import BodyLimits, BodySource, Link, Request
+from ._resource import Answer
 from ._response import Handler, Response, error_response, json_response, text_response
 from ._router import Route
 from ._target import Query
@@ -32,6 +33,7 @@ from .errors import (
 from .rest import Rest, View
 
 __all__ = [
+    "Answer",
     "BadRequest",
     "BodyLimits",
     "BodySource",

@@ -9,7 +9,7 @@ import asyncio
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar, overload
 
 import msgspec
@@ -161,6 +161,15 @@ class Request:
         return self.link.peer
 
     @property
+    def peer_text(self) -> str:
+        """The other end in one printable word for logs: `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`, or `unnamed`."""
+        peer = self.link.peer
+        if isinstance(peer, tuple):
+            host, port = peer
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return ascii(peer)[1:-1] if peer else "unnamed"
+
+    @property
     def local(self) -> tuple[str, int] | str | None:
         """Our own end, as `peer`."""
         return self.link.local
@@ -228,6 +237,14 @@ class Request:
         if self._notes is None:
             self._notes = {}
         return self._notes
+
+    def limit_body(self, size_bytes: int) -> None:
+        """Have the body of this request limited otherwise than by `<rest>`; of use before it is read.
+
+        Args:
+            size_bytes: the largest body, as sent and once decompressed; 0 or more.
+        """
+        self._limits = replace(self._limits, size_bytes=size_bytes)
 
     async def body(self) -> bytes:
         """The whole body, decompressed. Read once and kept.

@@ -25,7 +25,7 @@ def mtev_rest_routes(rest: Rest) -> HookResult | None:
     """The service starts: add your routes. Called once, when the http plugin starts.
 
     Args:
-        rest: takes routes: `rest.view(...)` for JSON that is quick to make, `rest.add(...)` for everything else.
+        rest: takes routes: `view` for JSON that is quick to make, `resource` for anything, `add` with our own types.
 
     Note:
         Declare the implementation `optional`, so that your plugin also works where http is not enabled. The only hook

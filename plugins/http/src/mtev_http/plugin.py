@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from mtev_conf import Configuration
+from mtev_conf import ChangeEvent, Configuration, Proposal
 from mtev_kernel import ConfigurationError, Context, Plugin, PluginListing, PluginRecord, hookimpl
 from mtev_listener import Listeners
 
@@ -97,17 +97,20 @@ class HttpPlugin(Plugin):
             self._engines = None
 
     @hookimpl
-    async def mtev_reload(self) -> None:
-        """Take the access control lists of the new configuration; keep the old ones when the new are malformed."""
-        configuration = self.context.services.require(Configuration)
-        try:
-            settings, access = read_settings(configuration), read_access(configuration)
-        except ConfigurationError as error:
-            self.context.log.error("%s; the access control lists stay as they were", error)
-            return
-        self._dispatcher.access = access
-        if settings != self._settings:
-            self.context.log.warning("the settings of <rest> have changed; they take effect with the next start")
+    def mtev_conf_changing(self, proposal: Proposal) -> None:
+        """Refuse a document whose `<rest>` cannot be followed."""
+        if proposal.concerns("rest"):
+            try:
+                read_settings(proposal.configuration)
+                read_access(proposal.configuration)
+            except ConfigurationError as error:
+                proposal.refuse(error)
+
+    @hookimpl
+    def mtev_conf_changed(self, event: ChangeEvent) -> None:
+        """Take the access control lists of the new configuration."""
+        if event.concerns("rest"):
+            self._dispatcher.access = read_access(event.configuration)
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: _Console) -> None:

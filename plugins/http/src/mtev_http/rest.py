@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
+from . import _resource
 from ._request import Request
 from ._response import Handler, Response, error_response, json_response
 from ._router import Route, Router
+from .errors import RouteError
 
 __all__ = ["Rest", "View"]
 
@@ -89,9 +92,50 @@ class Rest:
                 return error_response(400, _text(error))
             return json_response(data)
 
-        show.__module__ = getattr(function, "__module__", show.__module__)
-        show.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)  # for listings
-        return self.add("GET", base, expression, show, summary=summary)
+        return self.add("GET", base, expression, _named(show, function), summary=summary)
+
+    def resource(
+        self,
+        method: str,
+        base: str,
+        expression: str,
+        function: _resource.Function,
+        *,
+        summary: str,
+        body_limit_bytes: int | None = None,
+    ) -> Route:
+        """Add a route whose function needs nothing of this distribution's types. Access control applies.
+
+        Args:
+            method: as for `add`.
+            base: as for `add`.
+            expression: as for `add`.
+            function: `async function(request, *captures)`, or a plain function that is quick: it runs on the
+                connection's loop. The request is a `Request`. It returns any object with `status` (200 to 599),
+                `headers` (a mapping or a sequence of pairs), `body` (bytes) and `content_type` (text, or None). What it
+                raises answers `{"error": text}` when it is an exception with an attribute `status` of 400 to 599, a
+                LookupError (404) or a ValueError (400), and has a text; anything else is a 500 with an id, KeyError,
+                IndexError and UnicodeError among them.
+            summary: one line for listings.
+            body_limit_bytes: the largest body that `await request.body()` reads; None for what `<rest>` says.
+
+        Raises:
+            RouteError: as for `add`, or the limit is negative.
+        """
+        if body_limit_bytes is not None and body_limit_bytes < 0:
+            raise RouteError(f"route {base}({expression}): the limit of {body_limit_bytes} bytes is below 0")
+        handler = _named(_resource.resource(function, body_limit_bytes), function)
+        return self.add(method, base, expression, handler, summary=summary)
+
+
+H = TypeVar("H", bound=Handler)
+
+
+def _named(handler: H, function: Callable[..., object]) -> H:
+    """Have a handler go by the name of the function behind it, for listings."""
+    handler.__module__ = getattr(function, "__module__", handler.__module__)
+    handler.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)
+    return handler
 
 
 def _text(error: LookupError | ValueError) -> str:

@@ -89,7 +89,7 @@ def read_listeners(configuration: Configuration) -> Reading:
     """Read every `<listener>` of a document, in document order; those that `require_env` switches off are left out."""
     reading = Reading()
     taken: dict[object, str] = {}
-    for section in configuration.sections("listeners//listener | include/listeners//listener"):
+    for section in configuration.sections("listeners//listener"):
         if not section.enabled:
             continue
         settings = _Reader(section, reading).read()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .console import Console, Registration
 from .errors import CommandExists, ConsoleError, LineError
-from .hookspecs import CommandRegistry, Session
+from .hookspecs import CommandRegistry, Mode, Operator, Session
 from .tokenizer import quote, tokenize
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "Console",
     "ConsoleError",
     "LineError",
+    "Mode",
+    "Operator",
     "Registration",
     "Session",
     "quote",

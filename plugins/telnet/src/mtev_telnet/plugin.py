@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mtev_conf import Configuration, Section
 from mtev_kernel import ConfigurationError, Context, Plugin
@@ -12,15 +12,19 @@ from mtev_kernel.errors import attribution
 from mtev_listener import Connection, Listeners
 
 from . import hookspecs
-from .console import Console, Function
+from .console import Console
+from .desk import Desk, SessionCounter
 from .reports import Reports
-from .session import ConsoleSession, Desk, SessionCounter
+from .session import ConsoleSession
 from .settings import Settings
+from .workers import Workers
 
 __all__ = ["LISTENER_TYPE", "TelnetPlugin"]
 
 LISTENER_TYPE = "mtev_console"
 """The listener type of consoles, which is libmtev's."""
+
+_STOP_S = 5.0
 
 
 class TelnetPlugin(Plugin):
@@ -36,6 +40,7 @@ class TelnetPlugin(Plugin):
         self._commands = context.hooks.site(hookspecs.mtev_console_commands)
         self._dispatch = context.hooks.site(hookspecs.mtev_console_dispatch)
         self._desk: Desk | None = None
+        self._workers = Workers()
         self.console = Console(self._owner_of)
 
     def configure(self) -> None:
@@ -59,6 +64,7 @@ class TelnetPlugin(Plugin):
             dispatch=self._dispatch,
             counter=SessionCounter(),
             log=self.context.log,
+            workers=self._workers,
         )
         self.context.services.publish(Console, self.console)
         self.context.services.require(Listeners).register_type(
@@ -88,11 +94,16 @@ class TelnetPlugin(Plugin):
                     bound.port,
                 )
 
+    def stop(self) -> None:
+        """Let go of commands that run on threads still, and give them a while to end."""
+        for name in self._workers.stop(_STOP_S):
+            self.context.log.warning("'%s' has not ended within %g s and is left behind", name, _STOP_S)
+
     def _session(self, connection: Connection) -> asyncio.BaseProtocol:
         assert self._desk is not None
         return ConsoleSession(connection, self._desk)
 
-    def _owner_of(self, function: Function) -> str:
+    def _owner_of(self, function: Callable[..., object]) -> str:
         """Name the plugin whose implementation of `mtev_console_commands` lives closest to a command's function."""
         target = getattr(function, "func", function)
         owner = getattr(target, "__self__", None)
@@ -110,7 +121,7 @@ class TelnetPlugin(Plugin):
 
 
 def _consoles(configuration: Configuration) -> Iterator[Section]:
-    for section in configuration.sections("listeners//listener | include/listeners//listener"):
+    for section in configuration.sections("listeners//listener"):
         if section.enabled and section.string("type", "") == LISTENER_TYPE:
             yield section
 

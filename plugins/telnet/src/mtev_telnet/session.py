@@ -7,34 +7,33 @@
 4. Reading pauses while what it brought waits to be parsed, and that waits while `MAX_WAITING` lines, or lines as long
    as the longest allowed one, wait to be carried out.
 5. Ctrl-C ends the command that is running and drops the lines that wait.
-6. When the client has sent all it will send, the session ends after the last line; a line without an end is not
+6. A command that may block runs on a thread (see `workers`). Ctrl-C lets go of it and gives the prompt back at once;
+   the next line is carried out when the command has come to its end, so that no two of a session ever run together.
+7. When the client has sent all it will send, the session ends after the last line; a line without an end is not
    carried out. When the service drains, it ends after the command that is running.
 
-Everything here runs on the connection's loop.
+Everything here runs on the connection's loop, but for `Operator` and what says otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
 from typing import Protocol, cast
 
-from mtev_kernel import CONTINUE, HookResult, HookSite
+from mtev_kernel import CONTINUE
 
-from .hookspecs import Session
+from .desk import Desk
 from .lines import MAX_LINE, Control, Line
 from .settings import Settings
 from .shell import Output, Shell, printable
 from .telnet import WindowSize
 from .terminal import Send, Terminal, TerminalEvent
-from .tree import State
+from .workers import Work
 
-__all__ = ["MAX_WAITING", "Connection", "ConsoleSession", "Desk", "SessionCounter"]
+__all__ = ["MAX_WAITING", "Connection", "ConsoleSession"]
 
 MAX_WAITING = 64
 """The most lines that wait for the one that is running."""
@@ -71,53 +70,29 @@ class Connection(Protocol):
     def add_drain(self, callback: Callable[[], None], /) -> None: ...
 
 
-class SessionCounter:
-    """Live sessions of each listener. Thread-safe: listeners may share it across loops."""
+class _Operator:
+    """What commands see of a session; reads what any thread may read."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._live: Counter[str] = Counter()
-        self._full: set[str] = set()
+    __slots__ = ("_session",)
 
-    def enter(self, listener: str, limit: int) -> bool:
-        """Count one more session, unless the listener has as many as it may."""
-        with self._lock:
-            if self._live[listener] >= limit:
-                return False
-            self._live[listener] += 1
-            return True
+    def __init__(self, session: ConsoleSession) -> None:
+        self._session = session
 
-    def leave(self, listener: str) -> None:
-        """Count one session less."""
-        with self._lock:
-            self._live[listener] -= 1
-            self._full.discard(listener)
+    @property
+    def name(self) -> str:
+        return self._session.name
 
-    def first_refusal(self, listener: str) -> bool:
-        """Whether this is the first refusal since a session of that listener ended; so that logs do not fill."""
-        with self._lock:
-            first = listener not in self._full
-            self._full.add(listener)
-            return first
+    @property
+    def peer(self) -> str:
+        return _shown(self._session.peer)
 
+    @property
+    def user(self) -> str:
+        return self._session.user
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What all sessions of a console share.
-
-    Args:
-        root: the top level of the command tree.
-        prompt: what the top level asks with.
-        dispatch: the call site of `mtev_console_dispatch`.
-        counter: live sessions.
-        log: the plugin's logger.
-    """
-
-    root: State
-    prompt: str
-    dispatch: HookSite[[Session, str], HookResult | None]
-    counter: SessionCounter
-    log: logging.Logger
+    @property
+    def columns(self) -> int:
+        return self._session.columns
 
 
 class ConsoleSession(asyncio.Protocol):
@@ -126,6 +101,9 @@ class ConsoleSession(asyncio.Protocol):
     Args:
         connection: the listener's connection.
         desk: what sessions share.
+
+    Attributes:
+        user: who the operator is, where that is known; `""` otherwise.
 
     Raises:
         ValueError: the connection's configuration is wrong; the plugin checks it before any connection is made.
@@ -137,12 +115,17 @@ class ConsoleSession(asyncio.Protocol):
         self._desk = desk
         self._settings = Settings.parse(connection.config)
         self._terminal = Terminal(self._settings.telnet)
-        self._shell = Shell(desk.root, desk.prompt, desk.log, self._intercept)
+        self._shell = Shell(
+            desk.root, desk.prompt, desk.log, self._intercept, operator=_Operator(self), background=self._background
+        )
+        self.user = ""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unparsed = bytearray()
         self._waiting: deque[Line | Control] = deque()
         self._output: Output | None = None
+        self._slow: Work | None = None
+        self._insisted = False
         self._turn: asyncio.Handle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._counted = False
@@ -241,6 +224,10 @@ class ConsoleSession(asyncio.Protocol):
             self._desk.counter.leave(self._connection.where)
             self._desk.log.debug("%s: session closed%s", self.name, f" ({exc})" if exc else "")
         self._transport = None
+        if self._slow is None:
+            self._shell.close()
+        else:  # a mode is closed after the last command in it
+            self._slow.afterwards(self._shell.close)
 
     def _admitted(self) -> bool:
         counter, listener, limit = self._desk.counter, self._connection.where, self._settings.max_sessions
@@ -269,14 +256,19 @@ class ConsoleSession(asyncio.Protocol):
         self._turn = None
         until = self._loop.time() + _TURN_S
         while self._transport is not None and self._writable:
-            self._parse()
+            parsed = self._parse()
+            stuck = False
             if self._output is not None:
-                self._print(self._output, until)
+                stuck = not self._print(self._output, until)
             elif self._waiting:
-                self._begin(self._waiting.popleft())
+                stuck = self._held_up and self._waiting[0] is not Control.INTERRUPT
+                if not stuck:
+                    self._begin(self._waiting.popleft())
             elif not self._unparsed:
                 if self._at_end and not self._ending:
                     self._finish()
+                break
+            if stuck and not parsed:
                 break
             if self._loop.time() >= until:
                 self._soon()
@@ -287,14 +279,16 @@ class ConsoleSession(asyncio.Protocol):
             else:
                 self._transport.resume_reading()
 
-    def _parse(self) -> None:
-        """Turn a piece of what was read into lines, if there is room for them."""
+    def _parse(self) -> bool:
+        """Turn a piece of what was read into lines, if there is one and room for them; whether it was so."""
         waiting = sum(len(event.text) for event in self._waiting if isinstance(event, Line))
-        if len(self._waiting) < MAX_WAITING and waiting < MAX_LINE:
-            piece = bytes(self._unparsed[:_PIECE])
-            del self._unparsed[:_PIECE]
-            for event in self._terminal.feed(piece):
-                self._take(event)
+        if not self._unparsed or len(self._waiting) >= MAX_WAITING or waiting >= MAX_LINE:
+            return False
+        piece = bytes(self._unparsed[:_PIECE])
+        del self._unparsed[:_PIECE]
+        for event in self._terminal.feed(piece):
+            self._take(event)
+        return True
 
     def _take(self, event: TerminalEvent) -> None:
         match event:
@@ -304,6 +298,7 @@ class ConsoleSession(asyncio.Protocol):
             case WindowSize(columns, _):
                 self._columns = columns or _DEFAULT_COLUMNS
             case Control.INTERRUPT:
+                self._insisted = self._held_up
                 self._waiting.clear()
                 self._stop_output()
                 self._waiting.append(event)
@@ -316,18 +311,28 @@ class ConsoleSession(asyncio.Protocol):
                 self._output = self._shell.run(text)
             case Control.INTERRUPT:  # only now: telnet clients drop all that comes before our answer to TIMING-MARK
                 self.write("")
+                if self._insisted and self._slow is not None and self._held_up:
+                    self.write(f"'{printable(self._slow.name)}' is still running, and cannot be interrupted just now.")
                 self._ended()
             case Control.END_OF_FILE:
                 self.write("")
-                self._shell.pop()
-                self._ended()
+                self._output = self._shell.leave()
             case Control.TOO_LONG:
                 self.write(f"Line too long: it had more than {MAX_LINE} bytes and was ignored.")
                 self._ended()
 
-    def _print(self, output: Output, until: float) -> None:
-        text, size = [], 0
+    @property
+    def _held_up(self) -> bool:
+        """Whether the next line has to wait for a command that was let go of and has not ended."""
+        return self._output is None and self._slow is not None and not self._slow.ended
+
+    def _print(self, output: Output, until: float) -> bool:
+        """Send what a command has to say for this turn; whether it has, or may have, more to say at once."""
+        text, size, waits = [], 0, False
         for line in output:
+            if line is None:
+                waits = True
+                break
             text.append(f"{line}\n")
             size += len(line)
             if size >= _WRITE_BUFFER // 4 or self._loop.time() >= until:
@@ -337,6 +342,7 @@ class ConsoleSession(asyncio.Protocol):
         self._send("".join(text))
         if self._output is None:
             self._ended()
+        return not waits
 
     def _ended(self) -> None:
         """A line has been carried out."""
@@ -362,6 +368,19 @@ class ConsoleSession(asyncio.Protocol):
     def _intercept(self, line: str) -> bool:
         call = self._desk.dispatch.call
         return call is not None and call(self, line) not in (None, CONTINUE)
+
+    def _background(
+        self, name: str, lines: Callable[[], Generator[str, None, None]], failed: Callable[[BaseException], object]
+    ) -> Work:
+        self._slow = self._desk.workers.start(f"{self.name} {name}", lines, wake=self._wake, failed=failed)
+        return self._slow
+
+    def _wake(self) -> None:
+        """Have the loop take a turn. Thread-safe."""
+        try:
+            self._loop.call_soon_threadsafe(self._soon)
+        except RuntimeError:
+            self._desk.log.debug("%s: its loop has ended before its command", self.name)
 
     def _send(self, text: str) -> None:
         if self._transport is not None and text:
@@ -389,6 +408,13 @@ class ConsoleSession(asyncio.Protocol):
                 self._settings.stall_timeout_s,
             )
             self._transport.abort()
+
+
+def _shown(peer: tuple[str, int] | str | None) -> str:
+    if isinstance(peer, tuple):
+        host, port = peer
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return printable(peer or "unnamed")
 
 
 def _take_urgent_data_in_line(transport: asyncio.Transport) -> None:

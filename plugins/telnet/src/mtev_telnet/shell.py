@@ -1,7 +1,7 @@
 """What a session does with a line: split it, find the command, run it. No I/O: lines come in, lines go out.
 
-A shell holds a stack of levels. `exit` leaves the topmost; leaving the last one ends the session. Wording is libmtev's
-throughout, since scripts parse it:
+A shell holds a stack of levels: the console's own, and the modes that were entered. `exit` leaves the topmost; leaving
+the last one ends the session. Wording is libmtev's throughout, since scripts parse it:
 
     No such command: 'x'            nothing is meant by the word
     Ambiguous command: 'x'          several are, and they follow, each after a tab
@@ -23,17 +23,47 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from .errors import LineError
+from .hookspecs import Operator
 from .tokenizer import tokenize
-from .tree import Command, State
+from .tree import Command, Handler, State
 
-__all__ = ["Output", "Shell", "basic_state", "printable"]
+__all__ = ["Background", "Output", "Shell", "UnknownOperator", "basic_state", "printable"]
+
+Lines = Generator[str, None, None]
+
+Background = Callable[[str, Callable[[], Lines], Callable[[BaseException], object]], Iterator[str | None]]
+"""Runs a command that may block: `background(name, lines, failed)` calls and walks `lines` where blocking harms nobody.
+
+It returns the lines as they come, with None for "nothing yet", and raises behind the last one what the command raised.
+`failed` logs a failure that nobody will ask for any more.
+"""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CAUGHT = (Exception, SystemExit, asyncio.CancelledError)
 _MISHAPS = (KeyError, IndexError, UnicodeError)
 """Kinds of LookupError and ValueError that happen to a command, rather than being raised by it on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOperator:
+    """An `Operator` of whom nothing is known: for a shell without a connection."""
+
+    name: str = "console"
+    peer: str = "unnamed"
+    user: str = ""
+    columns: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    name: str
+    state: State
+    prompt: Callable[[], str]
+    close: Callable[[], object] | None = None
 
 
 class Shell:
@@ -44,71 +74,112 @@ class Shell:
         prompt: what the top level asks with.
         log: where failures of commands go, with their tracebacks.
         intercept: sees each line first, and answers whether it has taken care of it.
+        operator: whose session it is.
+        background: runs commands that may block; without it they run as all others do.
 
     Attributes:
         finished: the operator has left the last level.
         level: where the command that runs was found: the current level or one below it.
+        operator: whose session it is.
     """
 
     def __init__(
-        self, root: State, prompt: str, log: logging.Logger, intercept: Callable[[str], bool] | None = None
+        self,
+        root: State,
+        prompt: str,
+        log: logging.Logger,
+        intercept: Callable[[str], bool] | None = None,
+        *,
+        operator: Operator = UnknownOperator(),
+        background: Background | None = None,
     ) -> None:
-        self._stack: list[tuple[str, State, str]] = [("", root, prompt)]
+        self._stack = [_Level("", root, lambda: prompt)]
         self._log = log
         self._intercept = intercept
+        self._background = background or _in_place
         self._running: list[str] = []
         self.level = root
+        self.operator = operator
         self.finished = False
 
     @property
     def prompt(self) -> str:
-        """The prompt of the current level."""
-        return self._stack[-1][2]
+        """The prompt of the current level. A mode's may fail: then it is logged, and replaced by the mode's name."""
+        level = self._stack[-1]
+        try:
+            return printable(level.prompt())
+        except _CAUGHT as error:
+            self._log.error("the prompt of the console mode '%s' failed", printable(level.name), exc_info=error)
+            return f"{printable(level.name)}# "
 
     @property
     def state(self) -> State:
         """The current level."""
-        return self._stack[-1][1]
+        return self._stack[-1].state
+
+    @property
+    def command(self) -> str:
+        """The own name of the command that runs, the last one of its words; `""` before any was found."""
+        return self._running[-1] if self._running else ""
 
     @property
     def breadcrumbs(self) -> list[str]:
         """The commands that led to the levels below the current one, nearest first."""
-        return [name for name, _, _ in reversed(self._stack[1:])]
+        return [level.name for level in reversed(self._stack[1:])]
 
-    def push(self, name: str, state: State, prompt: str) -> None:
+    def push(
+        self, name: str, state: State, prompt: Callable[[], str], close: Callable[[], object] | None = None
+    ) -> None:
         """Enter another level.
 
         Args:
             name: the command that leads there, for `help`.
             state: its commands, `exit` among them.
-            prompt: what it asks with.
+            prompt: what it asks with; called for each prompt.
+            close: called when the level is left.
         """
-        self._stack.append((name, state, prompt))
+        self._stack.append(_Level(name, state, prompt, close))
 
     def pop(self) -> None:
         """Leave the current level; from the first one, the session."""
-        if len(self._stack) > 1:
-            self._stack.pop()
-        else:
+        if len(self._stack) == 1:
             self.finished = True
+            return
+        close = self._stack.pop().close
+        if close is not None:
+            close()
 
     def run(self, line: str) -> Output:
         """Carry out a line. Nothing happens until the first line of output is asked for."""
         self._running = []
-        return Output(self._carry_out(line), self._failed)
+        return Output(self._carry_out(line), partial(self._failed, self._running))
 
-    def _carry_out(self, line: str) -> Generator[str, None, None]:
+    def leave(self) -> Output:
+        """Leave the current level, as `exit` does: what Ctrl-D means. Nothing happens until it is asked for output."""
+        self._running = ["exit"]
+        return Output(_exit(self, ()), partial(self._failed, self._running))
+
+    def close(self) -> None:
+        """The session is over: leave every level. Never raises; a failure is logged. Harmless to repeat."""
+        while len(self._stack) > 1:
+            name = self._stack[-1].name
+            try:
+                self.pop()
+            except _CAUGHT as error:
+                self._log.error("the console mode '%s' failed to close", printable(name), exc_info=error)
+
+    def _carry_out(self, line: str) -> Generator[str | None, None, None]:
         if self._intercept is None or not self._intercept(line):
             yield from self._dispatch(self.state, tokenize(line))
 
-    def _descend(self, state: State, words: Sequence[str]) -> Iterator[str]:
+    def _descend(self, state: State, words: Sequence[str]) -> Iterator[str | None]:
         if not words:
             yield from _listing(state)
             yield "incomplete command."
         else:
             yield from self._dispatch(state, words)
 
-    def _dispatch(self, state: State, words: Sequence[str]) -> Iterator[str]:
+    def _dispatch(self, state: State, words: Sequence[str]) -> Iterator[str | None]:
         if not words:
             yield from _listing(state)
             yield "arguments expected"
@@ -125,12 +196,32 @@ class Shell:
         if command.state is not None:
             yield from self._descend(command.state, rest)
         elif command.handler is not None:
-            yield from _lines(command.handler(self, rest))
+            lines = partial(self._lines, command.handler, rest)
+            if command.threaded:
+                running = tuple(self._running)
+                yield from self._background(printable(" ".join(running)), lines, partial(self._failed, running))
+            else:
+                yield from lines()
 
-    def _failed(self, error: BaseException) -> str:
+    def _lines(self, handler: Handler, words: Sequence[str]) -> Lines:
+        """Call a command and check what it hands back, which the type checker of its author may not have seen."""
+        output: object = handler(self, words)
+        if isinstance(output, str) or not isinstance(output, Iterable):
+            raise TypeError(f"a console command returned {type(output).__name__}; expected an iterable of lines")
+        lines = iter(output)
+        try:
+            for line in lines:
+                if not isinstance(line, str):
+                    raise TypeError(f"a console command yielded {type(line).__name__}; expected lines of text")
+                yield line
+        finally:
+            if isinstance(lines, Generator):
+                lines.close()
+
+    def _failed(self, running: Sequence[str], error: BaseException) -> str:
         if isinstance(error, LineError):
             return str(error)
-        name = printable(" ".join(self._running))
+        name = printable(" ".join(running))
         if isinstance(error, ValueError | LookupError) and not isinstance(error, _MISHAPS) and error.args:
             self._log.debug("console command '%s' refused its arguments: %s", name, printable(str(error.args[0])))
             return str(error.args[0])
@@ -139,25 +230,29 @@ class Shell:
         return f"Internal error {incident}: the command '{name}' failed; the log has the details under this id."
 
 
-class Output(Iterator[str]):
+class Output(Iterator[str | None]):
     """What a line that is being carried out prints. Never raises; a failure is its last line.
+
+    Where the shell has a background, None stands for "nothing yet"; who runs the background knows when to ask again.
 
     Args:
         lines: the lines.
         failed: logs a failure and puts it in a line.
     """
 
-    def __init__(self, lines: Generator[str, None, None], failed: Callable[[BaseException], str]) -> None:
+    def __init__(self, lines: Generator[str | None, None, None], failed: Callable[[BaseException], str]) -> None:
         self._lines = lines
         self._failed = failed
 
-    def __next__(self) -> str:
+    def __next__(self) -> str | None:
         try:
             line = next(self._lines)
         except StopIteration:
             raise
         except _CAUGHT as error:
             line = self._failed(error)
+        if line is None:
+            return None
         return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
 
     def close(self) -> None:
@@ -180,7 +275,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
-def _exit(shell: Shell, words: Sequence[str]) -> Iterator[str]:
+def _in_place(name: str, lines: Callable[[], Lines], failed: Callable[[BaseException], object]) -> Lines:
+    return lines()
+
+
+def _exit(shell: Shell, words: Sequence[str]) -> Lines:
     if words:
         yield "no arguments allowed to this command."
     else:
@@ -248,18 +347,3 @@ def _unmatched(state: State, word: str, candidates: Sequence[Command]) -> Iterat
         return
     for command in candidates or state:
         yield f"\t{command.name}"
-
-
-def _lines(output: object) -> Iterator[str]:
-    """Check what a command hands back, which the type checker of its author may not have seen."""
-    if isinstance(output, str) or not isinstance(output, Iterable):
-        raise TypeError(f"a console command returned {type(output).__name__}; expected an iterable of lines")
-    lines = iter(output)
-    try:
-        for line in lines:
-            if not isinstance(line, str):
-                raise TypeError(f"a console command yielded {type(line).__name__}; expected lines of text")
-            yield line
-    finally:
-        if isinstance(lines, Generator):
-            lines.close()

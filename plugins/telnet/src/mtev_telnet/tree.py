@@ -45,6 +45,7 @@ class Command:
         summary: one line of what it is for.
         usage: its arguments, such as `NAME [lines]`.
         owner: who registered it, as messages name them.
+        threaded: the handler may block: it is called, and what it returns is walked, on a thread of its own.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Command:
     summary: str = ""
     usage: str = ""
     owner: str = ""
+    threaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@
 #    source ~/.local/share/bash_completion/mtev-kernel
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_mtev_kernel_subparsers=(new-plugin completion)
+_shtab_mtev_kernel_subparsers=(new-plugin schema sample-config completion)
 
 _shtab_mtev_kernel_new_plugin_option_strings=(-h --help --kind --directory)
+_shtab_mtev_kernel_schema_option_strings=(-h --help --root)
+_shtab_mtev_kernel_sample_config_option_strings=(-h --help)
 _shtab_mtev_kernel_completion_option_strings=(-h --help)
 _shtab_mtev_kernel_option_strings=(-h --help -c --config --list-plugins --check --dump-config --version --json --hooks --safe-mode --strict -d --debug)
 
@@ -17,10 +19,15 @@ _shtab_mtev_kernel___config_COMPGEN=_shtab_compgen_files
 
 _shtab_mtev_kernel_new_plugin___kind_choices=(hook rest log-backend listener)
 _shtab_mtev_kernel_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_mtev_kernel_pos_0_choices=(new-plugin completion)
+_shtab_mtev_kernel_pos_0_choices=(new-plugin schema sample-config completion)
 
 _shtab_mtev_kernel_new_plugin__h_nargs=0
 _shtab_mtev_kernel_new_plugin___help_nargs=0
+_shtab_mtev_kernel_schema__h_nargs=0
+_shtab_mtev_kernel_schema___help_nargs=0
+_shtab_mtev_kernel_sample_config_pos_0_nargs=+
+_shtab_mtev_kernel_sample_config__h_nargs=0
+_shtab_mtev_kernel_sample_config___help_nargs=0
 _shtab_mtev_kernel_completion__h_nargs=0
 _shtab_mtev_kernel_completion___help_nargs=0
 _shtab_mtev_kernel_pos_0_nargs=A...

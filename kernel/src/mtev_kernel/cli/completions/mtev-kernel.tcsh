@@ -12,12 +12,12 @@ complete mtev-kernel \
         'c/--config=/f/' \
         'c/--kind=/(hook rest log-backend listener)/' \
         'c/--directory=/d/' \
-        'c/--/(check config debug directory dump-config help hooks json kind list-plugins safe-mode strict version)/' \
+        'c/--/(check config debug directory dump-config help hooks json kind list-plugins root safe-mode strict version)/' \
         'c/-/(- c d h)/' \
         'n/-c/f/' \
         'n/--config/f/' \
         'n/--kind/(hook rest log-backend listener)/' \
         'n/--directory/d/' \
-        'p/1/(new-plugin completion)/' \
+        'p/1/(new-plugin schema sample-config completion)/' \
         'n/completion/(bash zsh tcsh)/' \
         'p/*/()/'

@@ -12,6 +12,8 @@ _shtab_mtev_kernel_commands() {
   local _commands=(
     completion:'print a completion script for a shell'
     new-plugin:'write a new plugin that passes its own tests'
+    sample-config:'print a commented configuration made of plugins'"'"' samples'
+    schema:'print one schema of what the installed plugins take in a configuration'
   )
   _describe 'mtev-kernel commands' _commands
 }
@@ -51,6 +53,22 @@ _shtab_mtev_kernel_new_plugin_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_mtev_kernel_new_plugin_defaults_added=0
 
+_shtab_mtev_kernel_sample_config_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "(*):id of an installed plugin, such as http:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_mtev_kernel_sample_config_defaults_added=0
+
+_shtab_mtev_kernel_schema_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--root[name of the configuration\'s outermost element\; default\: app]:NAME:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_mtev_kernel_schema_defaults_added=0
+
 
 _shtab_mtev_kernel() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->mtev-kernel'
@@ -72,6 +90,8 @@ _shtab_mtev_kernel() {
       case $line[1] in
         completion) _arguments -C -s $_shtab_mtev_kernel_completion_options ;;
         new-plugin) _arguments -C -s $_shtab_mtev_kernel_new_plugin_options ;;
+        sample-config) _arguments -C -s $_shtab_mtev_kernel_sample_config_options ;;
+        schema) _arguments -C -s $_shtab_mtev_kernel_schema_options ;;
       esac
   esac
 }

@@ -138,6 +138,21 @@ class Logs:
                     sink.close()
         self._tell_watchers()
 
+    def check(self, wanted: Sequence[StreamSettings], hint: Callable[[str], str] = lambda kind: "") -> None:
+        """Whether `configure` could make the streams what a document says. Makes backends, and opens none.
+
+        Args:
+            wanted: as for `configure`.
+            hint: as for `configure`.
+
+        Raises:
+            ConfigurationError: as `configure`.
+            LogError: as `configure`.
+        """
+        with self._changing:
+            self._make_sinks(wanted, hint)
+            self._graph_of(wanted)
+
     def open(self) -> None:
         """Open every backend and write what waited. May block.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
-from mtev_conf import Configuration
+from mtev_conf import ChangeEvent, Configuration, Proposal
 from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
 
 from . import hookspecs
 from .bridge import Bridge
 from .configuration import StreamSettings, build_graph, read_streams
 from .console import CommandRegistry, register
+from .errors import LogError
 from .logs import Logs
 
 __all__ = ["LogPlugin"]
@@ -66,9 +66,21 @@ class LogPlugin(Plugin):
         self._logs.close()
 
     @hookimpl
-    async def mtev_reload(self) -> None:
+    def mtev_conf_changing(self, proposal: Proposal) -> None:
+        """Refuse a document whose `<logs>` cannot be followed."""
+        if proposal.concerns("logs"):
+            try:
+                self._logs.check(read_streams(proposal.configuration)[0], self._hint)
+            except ConfigurationError as error:
+                proposal.refuse(error)
+            except LogError as error:
+                proposal.refuse(str(error))
+
+    @hookimpl
+    def mtev_conf_changed(self, event: ChangeEvent) -> None:
         """Make the streams what the document says now; when that cannot be, leave them as they are."""
-        await asyncio.to_thread(self._reload)
+        if event.concerns("logs"):
+            self._reload()
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: CommandRegistry) -> None:

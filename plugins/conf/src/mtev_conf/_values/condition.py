@@ -6,7 +6,7 @@
 
 An unset variable counts as empty text for `=` and `~`. Whichever of `=` and `~` comes first is the operator (libmtev
 prefers `=`, so it cannot have one in an expression). Regular expressions are Python's, which agree with PCRE in
-what conditions use.
+what conditions use, and no condition takes long, whatever its expression and the variable are: see `pattern`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from .pattern import BoundedPattern
+from .values import quoted
 
 __all__ = ["MAX_CONDITION_CHARS", "Condition", "parse_condition"]
 
@@ -37,14 +40,18 @@ class Condition:
     variable: str
     negated: bool = False
     text: str | None = None
-    pattern: re.Pattern[str] | None = None
+    pattern: BoundedPattern | None = None
 
     def holds(self, environ: Mapping[str, str]) -> bool:
-        """Whether the condition holds in an environment."""
+        """Whether the condition holds in an environment.
+
+        Raises:
+            ValueError: it has a regular expression that could take too long on the variable's value.
+        """
         if self.text is not None:
             met = environ.get(self.variable, "") == self.text
         elif self.pattern is not None:
-            met = self.pattern.search(environ.get(self.variable, "")) is not None
+            met = self.pattern.found_in(environ.get(self.variable, ""))
         else:
             met = self.variable in environ
         return met != self.negated
@@ -61,14 +68,11 @@ def parse_condition(expression: str) -> Condition:
     match = _SHAPE.fullmatch(expression)
     if match is None:
         raise ValueError(
-            f"'{expression}' is not a condition; write VAR, VAR=text or VAR~regex, with '!' in front to negate it"
+            f"{quoted(expression)} is not a condition; write VAR, VAR=text or VAR~regex, with '!' in front to negate it"
         )
     negated, variable, operator, operand = match[1] == "!", match[2], match[3], match[4]
     if operator == "=":
         return Condition(variable, negated, text=operand)
     if operator == "~":
-        try:
-            return Condition(variable, negated, pattern=re.compile(operand))
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"'{operand}' is not a regular expression: {error}") from None
+        return Condition(variable, negated, pattern=BoundedPattern(operand))
     return Condition(variable, negated)
