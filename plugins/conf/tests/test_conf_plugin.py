@@ -168,3 +168,12 @@ def test_the_sample_is_what_goes_without_saying():
     plain = read_settings(Configuration.parse("<app/>", "/app.conf", {}))
     shown = read_settings(Configuration.parse(f"<app>{sample}</app>", "/app.conf", {}))
     assert replace(shown, where="") == plain
+
+
+def test_a_malformed_stanza_is_told_when_the_plugin_is_configured(plugin, path):
+    path.write_text("<app>\n<conf history='many'/></app>")
+    plugin.open(str(path))
+    with pytest.raises(ConfigurationError, match=r"app\.conf:2: <conf>: history: 'many' is not an integer"):
+        plugin.configure()
+    with pytest.raises(ConfigurationError, match="nothing is written"):
+        plugin.configuration.write()

@@ -317,6 +317,17 @@ def test_text_makes_a_directory_a_leaf(main):
     assert_same(configuration)
 
 
+def test_what_is_new_in_a_removed_element_goes_with_it(main):
+    configuration = with_checks(main)
+    with configuration.transaction() as change:
+        change.add(configuration.section("//host[1]"), "check", {"n": "new"})
+    with configuration.transaction() as change:
+        change.remove(configuration.section("//host[1]"))
+    configuration.write()
+    assert not (main.parent / "store/host#1").exists()
+    assert_same(configuration)
+
+
 def test_a_refused_change_of_a_store_leaves_no_trace(main):
     configuration = with_checks(main)
     before = contents(main.parent)

@@ -97,22 +97,22 @@ def test_each_problem_has_its_place_and_its_plugin(offers):
     found = Schemas().problems(document(text), offers)
     assert [(each.text, each.severity, each.where, each.name, each.offer.name) for each in found] == [
         (
-            "app.conf:2: <shop>: port='88888' is not valid; expected a whole number from 0 to 65535",
+            "app.conf:2: <shop> at /app/shop[1]: port='88888' is not valid; expected a whole number from 0 to 65535",
             "error", "app.conf:2", "port", "shop",
         ),
         (
-            "app.conf:2: <shop>: unknown attribute 'color': did you mean 'colour'?",
+            "app.conf:2: <shop> at /app/shop[1]: unknown attribute 'color': did you mean 'colour'?",
             "warning", "app.conf:2", "color", "shop",
         ),
         (
-            "app.conf:3: <till>: port='x' is not valid; expected a whole number from 0 to 65535",
+            "app.conf:3: <till> at /app/shop[1]/till[1]: port='x' is not valid; expected a whole number from 0 to 65535",
             "error", "app.conf:3", "port", "shop",
         ),
         (found[3].text, "error", "app.conf:4", "limit", "shop"),
         (found[4].text, "error", "app.conf:3", "currency", "till"),
     ]  # fmt: skip
-    assert found[3].text.startswith("app.conf:4: <limit>: '-1' is not valid; expected ")
-    assert found[4].text.startswith("app.conf:3: <till>: currency='GBP' is not valid; expected one of EUR, CHF")
+    assert found[3].text.startswith("app.conf:4: <limit> at /app/shop[1]/config[1]/limit[1]: '-1' is not valid; expected ")
+    assert found[4].text.startswith("app.conf:3: <till> at /app/shop[1]/till[1]: currency='GBP' is not valid; expected one of EUR, CHF")
 
 
 @needs_xmlschema
@@ -122,7 +122,7 @@ def test_values_are_judged_as_they_are_read(offers):
     assert texts(text, offers, {"PORT": "8080"}) == []
     ((severity, message),) = texts(text, offers, {"PORT": "many"})
     assert severity == "error"
-    assert message.startswith("app.conf:1: <shop>: port='many' is not valid")
+    assert message.startswith("app.conf:1: <shop> at /app/shop[1]: port='many' is not valid")
 
 
 @needs_xmlschema
@@ -132,7 +132,7 @@ def test_a_value_that_cannot_be_read_is_not_judged(offers, tmp_path):
         f"""<app><shop port='{unreadable}'><config><limit>{unreadable}</limit></config><till port='x'/></shop></app>"""
     )
     ((_, message),) = texts(text, offers)
-    assert message.startswith("app.conf:1: <till>: port='x' is not valid")
+    assert message.startswith("app.conf:1: <till> at /app/shop[1]/till[1]: port='x' is not valid")
 
 
 @needs_xmlschema
@@ -257,7 +257,7 @@ def test_a_change_that_a_schema_forbids_is_refused_with_a_reason(offers):
     with pytest.raises(ChangeRefused) as caught, configuration.transaction() as change:
         change.set(configuration.section("shop"), "port", "x")
     assert str(caught.value) == (
-        "app.conf:2: <shop>: port='x' is not valid; expected a whole number from 0 to 65535 "
+        "app.conf:2: <shop> at /app/shop[1]: port='x' is not valid; expected a whole number from 0 to 65535 "
         "(plugin 'shop', distribution dist-shop 1.0)"
     )
     assert caught.value.where == "app.conf:2"

@@ -77,6 +77,7 @@ class Configuration:
         self._wanted: list[Wanted] = []
         self._judges: list[Callable[[Proposal], None]] = []
         self._listeners: list[Callable[[ChangeEvent], None]] = []
+        self._prepare: Callable[[], None] = lambda: None
         self._journal: ChangeJournal | None = None
         self._writes_refused = ""
         self._may_discard = False
@@ -485,6 +486,10 @@ class Configuration:
         """What it takes for a change to come into force, from now on."""
         self._policies = policies
 
+    def prepare_with(self, prepare: Callable[[], None]) -> None:
+        """Call this before the document is locked for a change: the place for what judges need and takes long."""
+        self._prepare = prepare
+
     def restarted(self, plugin: str) -> None:
         """A plugin has started again: what waited for that is in force."""
         with self._mutex:
@@ -516,6 +521,7 @@ class Configuration:
             self._check_telling()
             if tree is not self._current[1]:
                 raise ConfigurationError("the configuration was reloaded meanwhile; look at it and try again")
+            self._prepare()
             with tree.lock:
                 generation = self._changed(tree, operate, kind, who, why)
             if generation is None:

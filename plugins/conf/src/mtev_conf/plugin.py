@@ -54,11 +54,13 @@ class ConfPlugin(Plugin):
         self._path = ""
         self._settings = ConfSettings()
         self._schemas: Schemas | None = None
+        self._fault: ConfigurationError | None = None
         self._changing = context.hooks.site(hookspecs.mtev_conf_changing)
         self._changed = context.hooks.site(hookspecs.mtev_conf_changed)
         fixup, interpolate = context.hooks.site(hookspecs.value_fixup), context.hooks.site(hookspecs.value_interpolate)
         self.configuration.facilities.fixup = lambda: fixup.call
         self.configuration.facilities.interpolate = lambda: interpolate.call
+        self.configuration.prepare_with(self._prepare)
         self.configuration.judge(self._judge)
         self.configuration.subscribe(self._tell)
         context.services.publish(Configuration, self.configuration)
@@ -75,7 +77,12 @@ class ConfPlugin(Plugin):
             OSError: it cannot be read.
         """
         fresh = self._load(path)
-        self._settings = read_settings(fresh)
+        try:
+            self._settings = read_settings(fresh)
+        except ConfigurationError as error:
+            # Told when this plugin is configured, beside what the others have to say. Until then nothing is written.
+            self._fault = error
+            self._settings = ConfSettings(write=False, where=error.where)
         self._path = fresh.path
         self.configuration.set_policies(self._policies())
         self.configuration.keep_history(self._settings.history)
@@ -143,7 +150,9 @@ class ConfPlugin(Plugin):
     # As a plugin
 
     def configure(self) -> None:
-        """Refuse options: this plugin has its own stanza."""
+        """Refuse a malformed stanza, and options: this plugin has its stanza for them."""
+        if self._fault is not None:
+            raise self._fault
         if self.context.config:
             raise ConfigurationError(
                 f"the plugin 'conf' has no options, but its <config> has {', '.join(sorted(self.context.config))}; "
@@ -222,6 +231,8 @@ class ConfPlugin(Plugin):
         return Policies([*stated, *owned])
 
     def _keep_journal(self) -> None:
+        if not self._settings.journal:
+            return
         journal = ChangeJournal(self._settings.journal)
         if journal.present:
             self.configuration.replay(journal)
@@ -231,6 +242,10 @@ class ConfPlugin(Plugin):
     def _set_writes(self) -> None:
         settings = self._settings
         self.configuration.disable_writes("" if settings.write else f"{settings.where}: <conf write='off'>")
+
+    def _prepare(self) -> None:
+        if self._settings.schemas:
+            self._loaded_schemas().load()
 
     def _judge(self, proposal: Proposal) -> None:
         read_settings(proposal.configuration)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -77,6 +78,11 @@ class Schemas:
         self._lock = threading.Lock()
         self._read: dict[tuple[str, str, str, str], bytes | SchemaError | None] = {}
         self._told: set[str] = set()
+
+    def load(self) -> None:
+        """Import what judging takes, if it is installed: a second that nobody should wait for with a lock."""
+        if not missing():
+            importlib.import_module("xmlschema")
 
     def needs(self, configuration: Configuration, offers: Sequence[Found]) -> str:
         """What to install before the schemas of a document's stanzas can be asked.
@@ -206,7 +212,7 @@ class Schemas:
                 if message and (each.element, message) not in seen:
                     seen.add((each.element, message))
                     where, name = tree.where(each.element), element_name(each.element)
-                    text = f"{where}: <{name}>: {message}"
+                    text = f"{where}: <{name}> at {tree.element_path(each.element)}: {message}"
                     found.append(Misfit(schema.offer, text, each.severity, where, each.attribute or name))
         return found
 

@@ -103,6 +103,7 @@ class Tracker:
                 if each in tree.stored:
                     store = store or self._store_of(element)
                     self._forget_stored(each, store)
+                self._lose_fresh(each)
         self._lose_fresh(element)
 
     def arrived(self, element: etree._Element, parent: etree._Element) -> None:
