@@ -84,10 +84,11 @@ def test_a_document_that_is_in_order_gives_nothing(tmp_path):
 def test_stanzas_are_held_to_the_schemas_of_their_owners(shop):
     configuration = Configuration.parse("<app>\n<shop port='x' prot='1'/></app>", "app.conf", {})
     error, warning = findings(configuration, [shop], Schemas())
-    assert error.message.startswith("app.conf:2: <shop> at /app/shop[1]: port='x' is not valid; expected a whole number")
+    place = "app.conf:2: <shop> at /app/shop[1]"
+    assert error.message.startswith(f"{place}: port='x' is not valid; expected a whole number")
     assert (error.severity, error.plugin, error.distribution) == ("error", "shop", "dist-shop 1.0")
     assert warning == Finding(
-        "app.conf:2: <shop> at /app/shop[1]: unknown attribute 'prot': did you mean 'port'?", "warning", "shop", "dist-shop 1.0"
+        f"{place}: unknown attribute 'prot': did you mean 'port'?", "warning", "shop", "dist-shop 1.0"
     )
 
 

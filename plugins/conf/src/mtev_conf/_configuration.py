@@ -72,6 +72,7 @@ class Configuration:
         self._history = History()
         self._saved = 0
         self._telling = False
+        self._shared = False
         self._pending: dict[str, Pending] = {}
         self._policies = Policies()
         self._wanted: list[Wanted] = []
@@ -333,17 +334,7 @@ class Configuration:
     def has_id(self, path: str) -> bool:
         """Whether an element on a path, itself included, carries an `id`."""
         tree = self._tree
-        with tree.lock:
-            while path.count("/") > 1:
-                try:
-                    found = _changes.resolve(tree.root, path)
-                except LookupError:
-                    pass
-                else:
-                    if isinstance(found, etree._Element) and "id" in found.attrib:
-                        return True
-                path = path.rpartition("/")[0]
-        return False
+        return tree.derived(("has_id", path), lambda: _has_id(tree.root, path))
 
     # Writing
 
@@ -533,7 +524,7 @@ class Configuration:
         self, tree: Tree, operate: Callable[[Editor], None], kind: Origin, who: str, why: str
     ) -> Generation | None:
         tracker = Tracker(tree)
-        editor = Editor(tracker, tree.opened)
+        editor = Editor(tracker, tree.opened, tree.path_of)
         try:
             try:
                 operate(editor)
@@ -544,7 +535,7 @@ class Configuration:
                 return None
             _check_sizes(changes)
             tree.changed()
-            self._judge(Proposal(self, changes, who, why))
+            self._judge(Proposal(self, changes, who, why, shared=tracker.shared))
             generation = self._next(kind, changes, who, why)
             if self._journal is not None and kind != "replay":
                 self._journal.record(tree, generation)
@@ -554,6 +545,7 @@ class Configuration:
             tracker.undo()
             tree.changed()
             raise
+        self._shared = tracker.shared
         return self._put_in_force(tree, generation)
 
     def _judge(self, proposal: Proposal) -> None:
@@ -591,7 +583,7 @@ class Configuration:
         return generation
 
     def _tell(self, generation: Generation) -> None:
-        event = ChangeEvent(self, generation)
+        event = ChangeEvent(self, generation, self._shared if generation.kind not in ("load", "reload") else None)
         self._telling = True
         try:
             for listener in list(self._listeners):
@@ -618,3 +610,14 @@ def _check_sizes(changes: Sequence[Change]) -> None:
             raise ConfigurationError(
                 f"{change.path}: {len(change.new or '')} characters in one change; {MAX_VALUE_CHARS} are allowed"
             )
+
+
+def _has_id(root: etree._Element, path: str) -> bool:
+    while True:
+        try:
+            found = _changes.resolve(root, path)
+        except LookupError:
+            path = path.rpartition("/")[0]
+        else:
+            element = found if isinstance(found, etree._Element) else found[0]
+            return "id" in element.attrib or any("id" in each.attrib for each in element.iterancestors())

@@ -31,6 +31,7 @@ class Proposal:
         changes: what is different from the one in force, in order.
         who: who asks for it, or `""`.
         why: a word of theirs, or `""`.
+        shared: whether any of it is in something with an `id`; None where that has to be found out.
         refusals: why it cannot come into force, as far as anybody has said so.
     """
 
@@ -38,6 +39,7 @@ class Proposal:
     changes: Sequence[Change]
     who: str = ""
     why: str = ""
+    shared: bool | None = None
     refusals: list[ConfigurationError] = field(default_factory=list)
 
     def refuse(self, reason: str | ConfigurationError) -> None:
@@ -50,7 +52,7 @@ class Proposal:
 
     def concerns(self, *stanzas: str) -> bool:
         """See `ChangeEvent.concerns`."""
-        return _concerns(self.configuration, self.changes, stanzas)
+        return _concerns(self.configuration, self.changes, stanzas, self.shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,12 @@ class ChangeEvent:
     Args:
         configuration: the configuration.
         generation: its generation, with the changes in order.
+        shared: as for `Proposal`.
     """
 
     configuration: Configuration
     generation: Generation
+    shared: bool | None = None
 
     @property
     def changes(self) -> Sequence[Change]:
@@ -77,15 +81,19 @@ class ChangeEvent:
         root, a `<config>` directly below it); and when it is in something with an `id`, which may be inherited from
         anywhere.
         """
-        return _concerns(self.configuration, self.changes, stanzas)
+        return _concerns(self.configuration, self.changes, stanzas, self.shared)
 
 
-def _concerns(configuration: Configuration, changes: Sequence[Change], stanzas: Sequence[str]) -> bool:
+def _concerns(
+    configuration: Configuration, changes: Sequence[Change], stanzas: Sequence[str], shared: bool | None
+) -> bool:
+    if shared:
+        return True
     for change in changes:
         chain = chain_of(change)
         if not chain or chain[0] == "config" or chain[0].startswith("@") or not set(stanzas).isdisjoint(chain):
             return True
-        if chain[-1] in ("@id", "@inherit") or configuration.has_id(change.path):
+        if chain[-1] in ("@id", "@inherit") or (shared is None and configuration.has_id(change.path)):
             return True
         if change.kind == "move":
             return True

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar, cast
@@ -25,13 +25,13 @@ from lxml import etree
 from mtev_kernel.errors import ConfigurationError
 
 from ._disk.shatter import ATTRS, Stored
-from ._editing.paths import path_of
+from ._editing.paths import path_of, step_name
 from ._source import Source
 from ._values.condition import Condition, parse_condition
 from ._values.expansion import Used, expand, file_facility
 from ._values.facilities import Facilities, LookUp
 
-__all__ = ["MAX_XPATH_CHARS", "Held", "Store", "Tree", "element_name", "is_element", "own_attributes"]
+__all__ = ["MAX_XPATH_CHARS", "Held", "Positions", "Store", "Tree", "element_name", "is_element", "own_attributes"]
 
 MAX_XPATH_CHARS = 2000
 """How long an XPath expression may be."""
@@ -79,6 +79,35 @@ class Store:
     removed: list[Stored] = field(default_factory=list)
 
 
+class Positions:
+    """Which child of its name each child of an element is. To be forgotten when one goes, or comes anywhere but last.
+
+    Attributes:
+        table: name and position of each child; positions count from 1.
+
+    Args:
+        parent: the element.
+    """
+
+    def __init__(self, parent: etree._Element) -> None:
+        self.table: dict[etree._Element, tuple[str, int]] = {}
+        self._counts: dict[str, int] = {}
+        for child in parent.iterchildren(etree.Element):
+            self._add(child)
+
+    def append(self, child: etree._Element) -> bool:
+        """Add what has come, if it is the last one; else nothing here holds any more."""
+        last = next(child.itersiblings(etree.Element), None) is None
+        if last:
+            self._add(child)
+        return last
+
+    def _add(self, child: etree._Element) -> None:
+        name = step_name(child)
+        self._counts[name] = self._counts.get(name, 0) + 1
+        self.table[child] = name, len(self.table) + 1 if name == "*" else self._counts[name]
+
+
 class Tree:
     """An effective document. May be read from any thread.
 
@@ -91,6 +120,7 @@ class Tree:
         stores: backing stores by their element.
         stored: every element that has a file or directory of its own in a store.
         fresh: roots of subtrees that are not in the base text of their file, or have no file in their store yet.
+        positions: name and position of each child, for elements whose children are in a backing store.
         opened: the memory of its editors, see `_editing.edit.Editor`.
         next_number: what the next element of a backing store is numbered.
         environ: the environment that the document is read in.
@@ -119,6 +149,7 @@ class Tree:
         self.stores: dict[etree._Element, Store] = {}
         self.stored: dict[etree._Element, Stored] = {}
         self.fresh: dict[etree._Element, Source | Store] = {}
+        self.positions: dict[etree._Element, Positions] = {}
         self.opened: dict[etree._Element, tuple[str, str, str]] = {}
         self.next_number = 1
         self.environ: Mapping[str, str] = dict(os.environ if environ is None else environ)
@@ -429,7 +460,28 @@ class Tree:
     def element_path(self, element: etree._Element) -> str:
         """An element's own path: `/example1/listeners[1]/listener[2]`."""
         with self.lock:
-            return path_of(element)
+            return self.path_of(element)
+
+    def path_of(self, element: etree._Element) -> str:
+        """The same; the caller holds the lock.
+
+        Below backing stores, which may be huge, the positions of siblings are remembered. So the time taken does not
+        grow with their number, but for the first path after one has come or gone.
+        """
+        steps: list[str] = []
+        while (parent := element.getparent()) is not None and self.stores:
+            if parent not in self.stores and parent not in self.stored:
+                if not (element in self.stored or any(each in self.stored for each in element.iterancestors())):
+                    break
+                name = step_name(element)
+                position = 1 + sum(name in ("*", step_name(each)) for each in _before(element))
+            else:
+                if (positions := self.positions.get(parent)) is None:
+                    positions = self.positions[parent] = Positions(parent)
+                name, position = positions.table[element]
+            steps.append(f"/{name}[{position}]")
+            element = parent
+        return path_of(element) + "".join(reversed(steps))
 
     def _contexts(self) -> list[etree._Element]:
         found: list[etree._Element] = []
@@ -526,6 +578,10 @@ def _position(element: etree._Element) -> list[int]:
         steps.append(parent.index(element))
         element = parent
     return steps[::-1]
+
+
+def _before(element: etree._Element) -> Iterator[etree._Element]:
+    return element.itersiblings(etree.Element, preceding=True)
 
 
 def _silent(message: str) -> None:

@@ -31,6 +31,7 @@ _FIRST = (
 )
 _PART = rf"[{_FIRST}][{_FIRST}\-.0-9\xb7\u0300-\u036f\u203f\u2040]*"
 _NAME = re.compile(rf"(?:\{{[^{{}}\x00-\x20]+\}}|{_PART}:)?{_PART}")
+_COUNT = etree.XPath("count(*)")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -76,10 +77,17 @@ class Editor:
         observer: is told of every mutation.
         firsts: remembers, beyond the life of one editor, the parents whose content was on one line until a first child
             came: that content, and the texts around the child. So when the child goes, the line is as it was.
+        path: gives the path of an element, as `path_of` does.
     """
 
-    def __init__(self, observer: Observer, firsts: dict[etree._Element, tuple[str, str, str]] | None = None) -> None:
+    def __init__(
+        self,
+        observer: Observer,
+        firsts: dict[etree._Element, tuple[str, str, str]] | None = None,
+        path: Callable[[etree._Element], str] = path_of,
+    ) -> None:
         self._observer = observer
+        self._path = path
         self._changes: list[Change] = []
         self._undo: list[Callable[[], None]] = []
         self._firsts = {} if firsts is None else firsts
@@ -111,7 +119,7 @@ class Editor:
         if value is not None:
             _check_text(value, f"the attribute '{name}'")
         kind: Kind = "unset" if value is None else "set"
-        change = labelled(Change(kind, f"{path_of(element)}/@{name}", old, value), element)
+        change = labelled(Change(kind, f"{self._path(element)}/@{name}", old, value), element)
         items = cast("list[tuple[str, str]]", element.items())
         self._observer.tag(element)
         if value is None:
@@ -136,7 +144,8 @@ class Editor:
         """
         if next(element.iterchildren(etree.Element), None) is not None:
             raise ValueError(
-                f"{path_of(element)} has child elements, so its text cannot be set; set a child's, or remove them first"
+                f"{self._path(element)} has child elements, so its text cannot be set; set a child's, or remove them "
+                "first"
             )
         old, nodes = leaf_text(element), list(element)
         if value == old or (not nodes and value == (element.text or "")):
@@ -157,7 +166,7 @@ class Editor:
                 element.append(node)
 
         self._undo.append(put_back)
-        return self._record(labelled(Change("text", path_of(element), old, value), element))
+        return self._record(labelled(Change("text", self._path(element), old, value), element))
 
     def add(self, parent: etree._Element, index: int, element: etree._Element) -> Change:
         """Add a new element. What happens to the blanks around it is told in `blanks`.
@@ -176,7 +185,7 @@ class Editor:
         if not is_element(element):
             raise ValueError("only an element can be added, no comment and no processing instruction")
         if element.getparent() is not None:
-            raise ValueError(f"{path_of(element)} stands somewhere already; move it, or add a copy")
+            raise ValueError(f"{self._path(element)} stands somewhere already; move it, or add a copy")
         if _is_within(parent, element):
             raise ValueError(f"<{written_name(element)}> cannot be added to itself")
         _check_depth(element, parent)
@@ -185,7 +194,7 @@ class Editor:
         self._observer.children(parent)
         self._insert(element, parent, following, fresh=True)
         self._observer.arrived(element, parent)
-        return self._record(Change("add", path_of(element), new=xml, index=position))
+        return self._record(Change("add", self._path(element), new=xml, index=position))
 
     def remove(self, element: etree._Element) -> Change:
         """Remove an element with all that is in it. What happens to the blanks around it is told in `blanks`.
@@ -197,7 +206,7 @@ class Editor:
             ValueError: it is the root, or stands nowhere.
         """
         parent = _parent_of(element, "removed")
-        path, position = path_of(element), position_of(element)
+        path, position = self._path(element), position_of(element)
         self._observer.departing(element)
         self._observer.children(parent)
         self._take_out(element, parent)
@@ -220,12 +229,14 @@ class Editor:
         """
         old_parent = _parent_of(element, "moved")
         if _is_within(parent, element):
-            raise ValueError(f"{path_of(element)} cannot be moved into itself, to {path_of(parent)}")
+            raise ValueError(f"{self._path(element)} cannot be moved into itself, to {self._path(parent)}")
         if _top(parent) is not _top(element):
-            raise ValueError(f"{path_of(element)} cannot be moved to another document; remove it here and add it there")
+            raise ValueError(
+                f"{self._path(element)} cannot be moved to another document; remove it here and add it there"
+            )
         _check_depth(element, parent)
         following, position = _place(parent, index, without=element)
-        path, old_position = path_of(element), position_of(element)
+        path, old_position = self._path(element), position_of(element)
         if parent is old_parent and position == old_position:
             return None
         self._observer.departing(element)
@@ -235,7 +246,7 @@ class Editor:
         self._take_out(element, old_parent)
         self._insert(element, parent, following)
         self._observer.arrived(element, parent)
-        return self._record(Change("move", path, str(old_position), path_of(element), position))
+        return self._record(Change("move", path, str(old_position), self._path(element), position))
 
     def undo(self) -> None:
         """Undo everything since the editor was made, or since it was last undone."""
@@ -328,6 +339,8 @@ def _place(
     def children() -> Iterator[etree._Element]:
         return (each for each in parent.iterchildren(etree.Element) if each is not without)
 
+    if index == -1 and without is None:
+        return None, int(cast("float", _COUNT(parent)))
     if index >= 0 and (following := next(islice(children(), index, None), None)) is not None:
         return following, index
     count = sum(1 for _ in children())

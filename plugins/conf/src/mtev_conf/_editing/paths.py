@@ -147,7 +147,9 @@ def follow(
         raise LookupError(f"there is no {_written(steps)}: the root of the document is {path_of(root)}")
     element = root
     for name, index in steps[1:]:
-        matching = (each for each in _children(element, name) if each is not without)
+        matching = _children(element, name)
+        if without is not None:  # without one, the search is lxml's alone
+            matching = (each for each in matching if each is not without)
         found = next(islice(matching, max(index - 1, 0), None), None)
         if found is None:
             there = sum(each is not without for each in _children(element, name))

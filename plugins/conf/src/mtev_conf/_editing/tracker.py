@@ -32,11 +32,15 @@ __all__ = ["Tracker"]
 class Tracker:
     """The notes of one transaction. The caller holds the tree's lock.
 
+    Attributes:
+        shared: whether something that was changed carries an `id`, or stands in something that does.
+
     Args:
         tree: what is changed.
     """
 
     def __init__(self, tree: Tree) -> None:
+        self.shared = False
         self._tree = tree
         self._taken_back: list[Callable[[], object]] = []
         self._silent = False
@@ -45,6 +49,7 @@ class Tracker:
 
     def tag(self, element: etree._Element) -> None:
         """The attributes of an element are about to change."""
+        self._look_for_id(element)
         if self._silent or self._is_fresh(element):
             return
         stored = self._tree.stored.get(element)
@@ -55,6 +60,7 @@ class Tracker:
 
     def content(self, element: etree._Element) -> None:
         """The text of an element without child elements is about to change."""
+        self._look_for_id(element)
         if self._silent or self._is_fresh(element):
             return
         stored = self._tree.stored.get(element)
@@ -68,6 +74,7 @@ class Tracker:
     def children(self, parent: etree._Element) -> None:
         """The child nodes of an element, or the text between them, are about to change."""
         tree = self._tree
+        self._look_for_id(parent)
         if self._silent or self._is_fresh(parent) or parent in tree.stores:
             return  # what stands in a store is noted when it comes and goes
         stored = tree.stored.get(parent)
@@ -83,10 +90,11 @@ class Tracker:
     def departing(self, element: etree._Element) -> None:
         """An element is about to be taken out of the tree, or to another place in it."""
         tree = self._tree
-        if self._silent:
-            return
         parent = element.getparent()
         assert parent is not None, "the root stays"
+        tree.positions.pop(parent, None)
+        if self._silent:
+            return
         above = tree.stored.get(parent)
         if above is not None and not above.leaf and not above.digest:
             # libmtev wrote no file for an element without attributes; without its last child it would be gone.
@@ -109,6 +117,8 @@ class Tracker:
     def arrived(self, element: etree._Element, parent: etree._Element) -> None:
         """An element stands below a parent where it was not before."""
         tree = self._tree
+        if (positions := tree.positions.get(parent)) is not None and not positions.append(element):
+            del tree.positions[parent]
         if self._silent:
             return
         if self._is_fresh(parent):
@@ -137,6 +147,10 @@ class Tracker:
         self._silent = True
 
     # Where things are
+
+    def _look_for_id(self, element: etree._Element) -> None:
+        if not self.shared:
+            self.shared = "id" in element.attrib or any("id" in each.attrib for each in element.iterancestors())
 
     def _is_fresh(self, element: etree._Element) -> bool:
         fresh = self._tree.fresh
