@@ -30,6 +30,7 @@ from mtev_kernel.errors import ConfigurationError
 
 from ._disk.commit import digest
 from ._disk.shatter import read_store
+from ._parser import declarations, strict_parser
 from ._source import Source, Text, decode
 from ._tree import Store, Tree, element_name, own_attributes
 from ._values.facilities import Facilities
@@ -329,21 +330,12 @@ def _parse_snippet(text: str, path: str, container: etree._Element) -> etree._El
     declaration = _XML_DECLARATION.match(text)
     if declaration is not None:
         text = re.sub(r"[^\n]", " ", declaration[0]) + text[declaration.end() :]
-    declared = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in container.nsmap.items() if prefix)
-    return _parse(f"<snippet{declared}>{text}</snippet>".encode(), path, "utf-8")
+    data = f"<snippet{declarations(container.nsmap)}>{text}</snippet>".encode()
+    return parse_document(data, path, "utf-8")[0]
 
 
 def _parse(data: bytes, path: str, encoding: str | None) -> etree._Element:
-    parser = etree.XMLParser(
-        encoding=encoding,
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        attribute_defaults=False,
-        huge_tree=False,
-        strip_cdata=False,
-    )
+    parser = strict_parser(encoding)
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:

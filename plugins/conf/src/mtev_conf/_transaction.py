@@ -14,6 +14,7 @@ from ._editing.edit import Editor
 from ._editing.machinery import check_added, check_attribute, check_moved, check_taken
 from ._history import Generation
 from ._load import parse_document
+from ._parser import declarations
 from ._section import Section
 from ._tree import is_element
 
@@ -121,8 +122,7 @@ class Transaction:
         Raises:
             ConfigurationError: as `add`; or it is not one well-formed element.
         """
-        namespaces = {prefix: uri for prefix, uri in self._own(parent).nsmap.items() if prefix}
-        return self._added(parent, _parsed(xml, namespaces), index)
+        return self._added(parent, _parsed(xml, self._own(parent).nsmap), index)
 
     def remove(self, section: Section) -> None:
         """Take an element out, with all that is in it. As `set`."""
@@ -195,10 +195,9 @@ class Transaction:
         return element
 
 
-def _parsed(xml: str, namespaces: Mapping[str, str]) -> etree._Element:
-    declared = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in namespaces.items())
+def _parsed(xml: str, namespaces: Mapping[str | None, str]) -> etree._Element:
     try:
-        data = f"<new{declared}>{xml.strip()}</new>".encode()
+        data = f"<new{declarations(namespaces)}>{xml.strip()}</new>".encode()
     except UnicodeEncodeError as error:
         raise ConfigurationError(f"the new element holds what is not text: {error}") from None
     wrapped, _ = parse_document(data, "<new element>")

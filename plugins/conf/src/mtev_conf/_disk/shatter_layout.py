@@ -39,6 +39,7 @@ from lxml import etree
 
 from mtev_kernel.errors import ConfigurationError
 
+from .._parser import declarations
 from .commit_record import digest
 
 __all__ = [
@@ -274,7 +275,7 @@ def declared(document: bytes, namespaces: Mapping[str, str]) -> bytes:
     start = _START.search(document)
     if start is None:
         return document
-    added = "".join(f' xmlns:{prefix}="{_escaped(uri)}"' for prefix, uri in namespaces.items())
+    added = declarations(namespaces)
     return document[: start.end()] + added.encode() + document[start.end() :]
 
 
@@ -396,8 +397,3 @@ def _document(element: etree._Element, namespaces: Mapping[str, str]) -> bytes:
     missing = {prefix: uri for prefix, uri in namespaces.items() if prefix not in element.nsmap}
     text = etree.tostring(element, encoding="UTF-8", xml_declaration=False, with_tail=False)
     return _HEADING + declared(text, missing) + b"\n"
-
-
-def _escaped(uri: str) -> str:
-    # The standard library's function for this brings in an HTTP client.
-    return uri.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

@@ -7,6 +7,8 @@ import re
 
 from lxml import etree
 
+from .._parser import strict_parser
+
 __all__ = ["BLANKS", "leaf_text", "own_text", "parse_xml", "same_meaning", "words_of", "xml_of"]
 
 BLANKS = " \t\r\n"
@@ -45,16 +47,7 @@ def parse_xml(text: str) -> etree._Element:
     Raises:
         ValueError: it is malformed, holds more or less than one element, or has a DOCTYPE.
     """
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        attribute_defaults=False,
-        huge_tree=False,
-        strip_cdata=False,
-    )
+    parser = strict_parser("utf-8")
     try:
         root = etree.fromstring(text.encode(), parser)
     except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
