@@ -71,7 +71,7 @@ def test_its_hook_point_is_listed_with_who_is_attached(installed, config):
     done = installed.run("--list-plugins", "--hooks", "--json", "-c", config)
     hooks = {each["name"]: each for each in json.loads(done.stdout)["hooks"]}
     assert hooks["acme_uptime_reached"]["owner"] == "acme.uptime"
-    for name in ("mtev_rest_routes", "mtev_console_commands", "mtev_reload"):
+    for name in ("mtev_rest_routes", "mtev_console_commands", "mtev_conf_changed"):
         assert "acme.uptime" in {each["plugin"] for each in hooks[name]["attached"]}
 
 

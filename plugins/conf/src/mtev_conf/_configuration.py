@@ -25,7 +25,7 @@ from lxml import etree
 from mtev_kernel.errors import ConfigurationError
 
 from ._apply import Pending, Policies, settle
-from ._disk.commit import Unfinished, commit, reading
+from ._disk.commit import Remove, RemoveDirectory, Unfinished, Write, commit, reading
 from ._disk.journalling import ChangeJournal
 from ._editing import changes as _changes
 from ._editing.changes import Change
@@ -202,6 +202,15 @@ class Configuration:
                 return None
         return Section(tree, found) if isinstance(found, etree._Element) else None
 
+    def nearest(self, path: str) -> Section:
+        """As `at`, or the nearest of the elements round it that exists; the root, if need be."""
+        while path.count("/") > 1:
+            found = self.at(path)
+            if found is not None:
+                return found
+            path = path.rpartition("/")[0]
+        return self.root
+
     def document(self) -> Document:
         """The document in force as the kernel sees it. It stays that document when another is loaded."""
         from ._document import TreeDocument
@@ -255,12 +264,10 @@ class Configuration:
                 with old.lock, fresh.lock:
                     changes = tuple(diff(old.root, fresh.root))
                 self._judge(Proposal(other, changes, who, why))
+                self._commit(fresh, [])  # what the journal holds is given up, or was none
             generation = self._advance(fresh, "load" if old is None else "reload", changes, who, why)
             self._saved = generation.number
             self._may_discard = self._write_wanted = False
-            if old is not None and self._journal is not None and (ending := self._journal.ending()):
-                commit(fresh.path, ending)
-                self._journal.ended()
             self._tell(generation)
             return generation
 
@@ -331,11 +338,6 @@ class Configuration:
         self._judges.append(judge)
         return lambda: self._judges.remove(judge)
 
-    def has_id(self, path: str) -> bool:
-        """Whether an element on a path, itself included, carries an `id`."""
-        tree = self._tree
-        return tree.derived(("has_id", path), lambda: _has_id(tree.root, path))
-
     # Writing
 
     def leaf(self, wanted: Wanted) -> Callable[[], None]:
@@ -372,26 +374,17 @@ class Configuration:
             ConfigurationError: writing is disabled, the document came from no file, or a file cannot be written.
             Conflict: a file has been changed by somebody else.
         """
-        with self._mutex:
+        with self._mutex, self._answering_requests():
             if self._writes_refused:
                 raise ConfigurationError(f"nothing is written: {self._writes_refused}")
             tree = self._tree
             if not tree.path.startswith("/"):
                 raise ConfigurationError("the configuration came from no file, so there is none to write", tree.path)
-            self._write_wanted = False
             with tree.lock:
                 saving = plan_save(tree, self._wants, force=force)
-            ending = self._journal.ending() if self._journal is not None else []
-            if saving.changes or ending:
-                try:
-                    for directory in commit(tree.path, [*saving.changes, *ending]):
-                        _log.warning("%s is no longer used, and stays: something else is in it", directory)
-                except Unfinished as warning:
-                    _log.warning("%s", warning)
+            self._commit(tree, saving.changes)
             with tree.lock:
                 saving.done()
-            if self._journal is not None:
-                self._journal.ended()
             self._saved = self.generation
             return saving.paths
 
@@ -599,6 +592,28 @@ class Configuration:
         if self._telling:
             raise ConfigurationError("the configuration cannot be changed by whoever is being told of a change")
 
+    @contextmanager
+    def _answering_requests(self) -> Iterator[None]:
+        """What was asked to be written is, unless the block fails: then it still waits."""
+        wanted, self._write_wanted = self._write_wanted, False
+        try:
+            yield
+        except BaseException:
+            self._write_wanted = wanted or self._write_wanted
+            raise
+
+    def _commit(self, tree: Tree, changes: Sequence[Write | Remove | RemoveDirectory]) -> None:
+        """Change the files, and end the journal with them."""
+        ending = self._journal.ending() if self._journal is not None else []
+        if changes or ending:
+            try:
+                for directory in commit(tree.path, [*changes, *ending]):
+                    _log.warning("%s is no longer used, and stays: something else is in it", directory)
+            except Unfinished as warning:
+                _log.warning("%s", warning)
+        if self._journal is not None:
+            self._journal.ended()
+
     def _wants(self, element: etree._Element) -> bool:
         return any(wanted(element) for wanted in self._wanted)
 
@@ -610,14 +625,3 @@ def _check_sizes(changes: Sequence[Change]) -> None:
             raise ConfigurationError(
                 f"{change.path}: {len(change.new or '')} characters in one change; {MAX_VALUE_CHARS} are allowed"
             )
-
-
-def _has_id(root: etree._Element, path: str) -> bool:
-    while True:
-        try:
-            found = _changes.resolve(root, path)
-        except LookupError:
-            path = path.rpartition("/")[0]
-        else:
-            element = found if isinstance(found, etree._Element) else found[0]
-            return "id" in element.attrib or any("id" in each.attrib for each in element.iterancestors())

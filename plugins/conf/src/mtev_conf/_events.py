@@ -93,7 +93,7 @@ def _concerns(
         chain = chain_of(change)
         if not chain or chain[0] == "config" or chain[0].startswith("@") or not set(stanzas).isdisjoint(chain):
             return True
-        if chain[-1] in ("@id", "@inherit") or (shared is None and configuration.has_id(change.path)):
+        if chain[-1] in ("@id", "@inherit") or (shared is None and _has_id(configuration, change.path)):
             return True
         if change.kind == "move":
             return True
@@ -101,3 +101,9 @@ def _concerns(
         if " id=" in subtree or any(f"<{name}" in subtree for name in stanzas):
             return True
     return False
+
+
+def _has_id(configuration: Configuration, path: str) -> bool:
+    """Whether an element on a path, itself included, carries an `id`."""
+    element = configuration.nearest(path)._element
+    return "id" in element.attrib or any("id" in each.attrib for each in element.iterancestors())

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfPlugin"]
 
+_AGAIN_S = 30.0
 _RECORDED = 20
 _SUPERVISION = {"lockfile", "workingdir"}
 
@@ -177,6 +178,8 @@ class ConfPlugin(Plugin):
             wanted.clear()
             if self.configuration.write_requested:
                 await asyncio.to_thread(self._write)
+            if self.configuration.write_requested:
+                loop.call_later(_AGAIN_S, wanted.set)  # it failed; what is full or read-only may be mended meanwhile
 
     def stop(self) -> None:
         """Write what still waits to be written."""

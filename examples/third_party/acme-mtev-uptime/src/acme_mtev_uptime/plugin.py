@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from mtev_conf import Configuration
+from mtev_conf import ChangeEvent, Configuration, Proposal
 from mtev_kernel import DONE, ConfigurationError, Context, Plugin, hookimpl
 
 from . import hookspecs
@@ -44,6 +44,7 @@ class UptimePlugin(Plugin):
         self._reached = context.hooks.site(hookspecs.acme_uptime_reached)
         self._uptime = Uptime(Settings(""))
         self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def configure(self) -> None:
         """Read the stanza.
@@ -65,6 +66,7 @@ class UptimePlugin(Plugin):
 
     async def run(self) -> None:
         """Tell of every milestone when it comes."""
+        self._loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
             try:
@@ -73,13 +75,21 @@ class UptimePlugin(Plugin):
                 self._tell()
 
     @hookimpl
-    async def mtev_reload(self) -> None:
-        """Take the new configuration, or keep the old one when the new cannot be meant."""
-        try:
-            self._uptime.settings = read(self.context.services.require(Configuration))
-        except ConfigurationError as error:
-            self.context.log.error("%s; the uptime's settings stay as they were", error)
-        self._changed.set()
+    def mtev_conf_changing(self, proposal: Proposal) -> None:
+        """Refuse a document whose `<uptime>` cannot be meant."""
+        if proposal.concerns("uptime"):
+            try:
+                read(proposal.configuration)
+            except ConfigurationError as error:
+                proposal.refuse(error)
+
+    @hookimpl
+    def mtev_conf_changed(self, event: ChangeEvent) -> None:
+        """Take the new settings. Called on whichever thread made the change."""
+        if event.concerns("uptime"):
+            self._uptime.settings = read(event.configuration)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._changed.set)
 
     @hookimpl(optional=True)
     def mtev_rest_routes(self, rest: RestViews) -> None:
