@@ -219,6 +219,63 @@ def test_a_change_over_rest_is_one_line_of_the_file_and_a_stale_one_is_refused(r
     assert last["changes"][0]["new"] == "5"
 
 
+def test_changes_are_collected_on_the_console_and_carried_out_together(running):
+    with running.terminal() as console:
+        console.configure()
+        console.go("acme")
+        assert console.ask("begin", "mtev(conf:/acme*)# ").startswith("changes are collected from now on")
+        assert console.ask("attribute limit 20") == ""
+        assert console.ask("move /logs/console_output/log[2] to . first") == ""
+        assert console.ask("ls").splitlines()[4:] == ["log", "config"]
+        assert "10" in get(running.http, "/mtev/conf/acme/@limit")[1]
+        assert len(console.ask("diff").splitlines()) == 2
+        console.ask("attribute password swordfish")
+        console.ask("abort", "mtev(conf:/acme)# ")
+        console.ask("begin", "mtev(conf:/acme*)# ")
+        console.ask("attribute limit 30")
+        console.ask("cd /logs/console_output/log[1]", "mtev(conf:/logs/console_output/log[1]*)# ")
+        console.ask("attribute format nonsense")
+        told = console.ask("commit")
+        assert "nonsense" in told
+        assert told.endswith("nothing was changed; what is collected stays\n")
+        console.ask("no attribute format")
+        assert console.ask("commit as agreed", "mtev(conf:/logs/console_output/log[1])# ") == "generation 2: 1 change\n"
+        assert console.ask("history").endswith("as agreed\n")
+        console.ask("begin", "mtev(conf:/logs/console_output/log[1]*)# ")
+        console.ask("attribute format other")
+        console.ask("exit", "app# ")
+    running.daemon.wait_for("1 change not committed, and forgotten")
+    assert get(running.http, "/mtev/conf/acme/@limit")[1] == "30"
+
+
+def test_a_set_of_changes_over_rest_is_one_generation_or_nothing(running):
+    changes = [
+        {"kind": "set", "path": "acme/@limit", "old": "10", "new": "20"},
+        {"kind": "set", "path": "acme/@password", "old": "***", "new": "swordfish"},
+        {"kind": "text", "path": "acme/config/retries", "old": "4", "new": "5"},
+    ]
+
+    def post():
+        body = json.dumps({"changes": changes, "why": "as agreed", "generation": 1})
+        status, _, answer = running.ask("POST", "/mtev/conf/?write=1", body, content_type="application/json")
+        return status, json.loads(answer)
+
+    status, answer = post()
+    assert (status, answer["path"], answer["expected"]) == (409, "/app/acme[1]/config[1]/retries[1]", "4")
+    assert running.path.read_text() == CONFIGURATION
+    changes[2]["old"] = "3"
+    status, answer = post()
+    assert (status, answer["generation"], answer["written"]) == (200, 2, [str(running.path)])
+    assert "swordfish" not in json.dumps(answer)
+    assert changed_lines(CONFIGURATION, running.path.read_text()) == [
+        ('<acme limit="10" password="hunter2">', '<acme limit="20" password="swordfish">'),
+        ("<config><retries>3</retries></config>", "<config><retries>5</retries></config>"),
+    ]
+    assert post()[0] == 412
+    assert json.loads(running.ask("GET", "/mtev/conf/history")[2])[-1]["why"] == "as agreed"
+    assert "swordfish" not in running.daemon.text
+
+
 def test_access_lists_that_are_changed_over_rest_are_live(running):
     path = "/mtev/conf/rest/acl/rule"
     status, headers, _ = running.ask("HEAD", path)
@@ -285,9 +342,8 @@ def test_the_console_explains_its_commands(running):
         assert "from plugin 'conf'" in console.ask("help write file")
         assert {"reload", "terminal"} <= set(console.ask("configure ?").split())
         console.configure()
-        assert {"attribute", "cd", "diff", "exit", "ls", "no", "rollback", "section", "set", "write"} <= set(
-            console.ask("?").split()
-        )
+        expected = {"abort", "attribute", "begin", "cd", "commit", "diff", "exit", "ls", "move", "no", "rollback"}
+        assert {*expected, "section", "set", "write"} <= set(console.ask("?").split())
         assert console.ask("cd ..") == "new path outside out tree [/app/..]\n"
         assert console.ask("section stray") == "manipulation of toplevel section disallowed\n"
         assert console.ask("exit", "app# ") == ""

@@ -686,3 +686,381 @@ def test_no_expression_makes_a_command_fail(text):
         assert list(registry.commands["show conf"](Session(), [text]))
     except (ValueError, LookupError) as refusal:
         assert isinstance(refusal.args[0], str)
+
+
+# -- move
+
+
+def types(configuration):
+    return [each.optional("type") for each in configuration.sections("listeners/listener")]
+
+
+def test_a_section_is_moved_to_be_the_nth_of_its_name_or_first_or_last_of_all(editor, configuration):
+    editor.give("cd listeners")
+    for line in ("section a", "cd .."):
+        editor.give(line)
+    editor.give("move listener[2] 1")
+    assert types(configuration) == ["telnet", "http"]
+    editor.give("move listener[1] last")
+    assert [each.name for each in configuration.sections("listeners/*")] == ["listener", "a", "listener"]
+    assert types(configuration) == ["http", "telnet"]
+    editor.give("move /listeners/listener[2] first")
+    assert types(configuration) == ["telnet", "http"]
+    assert editor.give("move listener[1] 2").startswith("/app/listeners[1]/listener[1]: in force once")
+    assert [each.name for each in configuration.sections("listeners/*")] == ["listener", "listener", "a"]
+    assert configuration.history()[-1].who == "console/7 127.0.0.1:5012"
+
+
+def test_a_section_is_moved_to_another_place(editor, configuration):
+    editor.give("move logs/log to listeners/listener[2]/config 1")
+    assert [each.name for each in configuration.sections("//config/*")][-1] == "log"
+    editor.give("move listeners/listener[2]/config/log to logs first")
+    editor.give("move //timeout to /logs")
+    assert [each.name for each in configuration.sections("logs/*")] == ["log", "timeout"]
+    editor.give("move //timeout to . 1")
+    assert configuration.section("timeout").path == "/app/timeout[1]"
+
+
+def test_whoever_stands_in_what_is_moved_goes_along(editor):
+    editor.give("cd listeners/listener[2]")
+    editor.give("move /listeners/listener[2] 1")
+    assert editor.place == "/listeners/listener[1]"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("move", "move XPATH N|first|last, or move XPATH to XPATH [N|first|last]"),
+        ("move a b c", "move XPATH N|first|last, or move XPATH to XPATH [N|first|last]"),
+        ("move logs 0", "'0' is no place; write first, last, or a number that counts from 1 as in paths"),
+        ("move logs -1", "'-1' is no place; write first, last, or a number that counts from 1 as in paths"),
+        ("move logs 1234567890", "'1234567890' is no place"),
+        ("move logs to listeners up", "'up' is no place"),
+        ("move nothing 1", "no such section [/app/nothing]"),
+        ("move logs to nothing", "no such section [/app/nothing]"),
+        ("move //listener 1", "ambiguous section [/app//listener]"),
+        ("move . 1", "manipulation of toplevel section disallowed"),
+        ("move .. 1", "new path outside out tree [/app/..]"),
+        ("move logs to logs/log", "/app/logs[1] cannot be moved into itself, to /app/logs[1]/log[1]"),
+        ("move . to logs", "<app> is the root of a document, which cannot be moved"),
+        ("move listeners/listener[1] 3", "nothing can become listener[3] in /app/listeners[1], which has 1 others"),
+    ],
+)
+def test_what_cannot_be_moved_is_refused(editor, configuration, line, told):
+    assert editor.give(line).startswith(told)
+    assert configuration.generation == 1
+
+
+# -- begin, commit, abort
+
+
+def test_what_is_collected_is_carried_out_together(editor, configuration, path):
+    editor.give("cd listeners/listener[2]")
+    assert editor.give("begin") == "changes are collected from now on; commit carries them out, abort forgets them"
+    assert editor.prompt == "mtev(conf:/listeners/listener[2]*)# "
+    for line in (
+        "attribute port 99",
+        "no attribute type",
+        "section extra",
+        "set greeting hello",
+        "set greeting goodbye",
+        "cd ..",
+        "no section config",
+        "cd ..",
+        "move listener[2] 1",
+    ):
+        assert editor.give(line) == "", line
+    assert editor.prompt == "mtev(conf:/listeners*)# "
+    assert "listener[1]/@port: 99" in editor.give("ls listener").splitlines()
+    assert editor.give("ls listener[1]/extra").endswith("greeting: goodbye")
+    assert configuration.text() == DOCUMENT
+    assert configuration.generation == 1
+    shown = editor.give("diff").splitlines()
+    assert len(shown) == 7
+    assert shown[0] == '/app/listeners[1]/listener[2]/@port: "ENV:23:{PORT}" -> "99"'
+    assert "hunter2" not in "".join(shown)
+    told = editor.give("commit as agreed").splitlines()
+    assert told[0] == "generation 2: 7 changes"
+    assert all("in force once" in line for line in told[1:])
+    assert editor.prompt == "mtev(conf:/listeners)# "
+    assert types(configuration) == [None, "http"]
+    made = configuration.history()[-1]
+    assert (made.number, made.who, made.why, len(made.changes)) == (2, "console/7 127.0.0.1:5012", "as agreed", 7)
+    editor.give("rollback 1")
+    assert configuration.text() == DOCUMENT
+
+
+def test_what_is_taken_back_is_not_carried_out(editor, configuration):
+    editor.give("begin")
+    editor.give("attribute mode slow")
+    editor.give("attribute mode fast")
+    assert editor.give("diff") == "no changes"
+    assert editor.give("commit") == "no changes"
+    assert editor.prompt == "mtev(conf:/)# "
+    assert configuration.generation == 1
+
+
+def test_nobody_is_asked_before_the_end_and_a_refusal_keeps_what_is_collected(editor, configuration):
+    asked = []
+
+    def judge(proposal):
+        asked.append([each.path for each in proposal.changes])
+        if len(asked) == 1:
+            proposal.refuse("too slow")
+            proposal.refuse(ConfigurationError("too loud", "app.conf:3"))
+
+    configuration.judge(judge)
+    editor.give("begin")
+    editor.give("attribute mode slow")
+    editor.give("cd logs")
+    editor.give("section extra")
+    assert not asked
+    assert editor.give("commit").splitlines() == [
+        "too slow",
+        "app.conf:3: too loud",
+        "nothing was changed; what is collected stays",
+    ]
+    assert editor.prompt == "mtev(conf:/logs/extra*)# "
+    assert configuration.text() == DOCUMENT
+    assert editor.give("commit") == "generation 2: 2 changes\n/app/@mode: in force once the service is restarted"
+    assert asked == [["/app/@mode", "/app/logs[1]/extra[1]"]] * 2
+    assert editor.prompt == "mtev(conf:/logs/extra)# "
+
+
+def test_what_cannot_be_is_refused_at_once_and_not_collected(editor, configuration):
+    editor.give("begin")
+    editor.give("cd listeners/listener[2]")
+    assert "not declared" in editor.give("attribute m:x 1")
+    assert "backingstore" in editor.give("attribute backingstore /tmp/x")
+    editor.give("no section config")
+    assert editor.give("cd config").startswith("no such section")
+    assert editor.give("no section config") == "no such section"
+    editor.give("cd ..")
+    assert editor.give("move listener[1] to /") == ""
+    assert "has child elements" in editor.give("cd /") + editor.give("set listeners x")
+    editor.give("cd listeners")
+    assert (
+        editor.give("move listener 3")
+        == "nothing can become listener[3] in /app/listeners[1], which has 0 others of that name; write 1 to 1"
+    )
+    assert len(editor.give("diff").splitlines()) == 2
+
+
+def test_abort_forgets_and_goes_back_to_what_is_there(editor, configuration):
+    editor.give("cd listeners")
+    editor.give("begin")
+    editor.give("no section listener")
+    editor.give("cd listener")
+    assert editor.prompt == "mtev(conf:/listeners/listener*)# "
+    assert editor.give("abort") == "1 change forgotten\nthis is /listeners/listener[2]"
+    editor.give("begin")
+    editor.give("section extra")
+    assert editor.give("abort") == "1 change forgotten\nthis is /listeners/listener[2]"
+    assert editor.give("begin now") == "no arguments allowed to this command."
+    assert editor.give("abort") == "no changes are being collected; begin does that"
+    assert editor.give("commit") == "no changes are being collected; begin does that"
+    assert configuration.generation == 1
+
+
+def test_meanwhile_other_commands_work_as_ever(editor, console, configuration, path):
+    editor.give("attribute mode slow")
+    editor.give("begin")
+    assert editor.give("begin") == "changes are being collected already; commit or abort first"
+    editor.give("attribute mode slower")
+    assert editor.give("diff") == '/app/@mode: "slow" -> "slower"'
+    assert editor.give("diff 1") == '/app/@mode: "fast" -> "slow"'
+    assert console.give("show conf diff") == '/app/@mode: "fast" -> "slow"'
+    assert editor.give("rollback 1") == "changes are being collected; commit or abort first"
+    assert "slower" not in editor.give("write terminal")
+    assert editor.give("write file").endswith(str(path))
+    assert 'mode="slow"' in path.read_text()
+    assert len(editor.give("history").splitlines()) == 2
+    assert editor.give("commit a\x07").startswith("the reason has to be one line of text")
+    assert editor.give("commit").startswith("generation 3: 1 change\n")
+
+
+def test_changes_of_others_elsewhere_do_no_harm(console, configuration):
+    one, other = Editor(console), Editor(console)
+    one.give("cd listeners/listener[2]")
+    one.give("begin")
+    one.give("attribute port 99")
+    one.give("no section config")
+    other.give("attribute mode slow")
+    other.give("cd logs")
+    other.give("section extra")
+    assert one.give("commit").startswith("generation 4: 2 changes")
+    assert configuration.root.string("mode") == "slow"
+    assert one.place == "/listeners/listener[2]"
+
+
+def test_changes_of_others_in_the_way_are_told_and_what_is_collected_stays(console, configuration):
+    one, other = Editor(console), Editor(console)
+    one.give("cd listeners/listener[2]")
+    one.give("begin")
+    one.give("attribute color 1")
+    other.give("cd listeners/listener[2]")
+    other.give("attribute color 2")
+    shown = one.give("commit").splitlines()
+    assert shown[0].startswith("/app/listeners[1]/listener[2]/@color has another value now")
+    assert shown[-1] == "nothing was changed; what is collected stays"
+    other.give("no attribute color")
+    other.give("cd ..")
+    other.give("no section listener")
+    other.give("section listener")
+    # What was the second listener is the first one now; there is another second one, which would do as well.
+    shown = one.give("commit").splitlines()
+    assert shown[0].startswith("somebody else has changed which elements there are")
+    assert "/app/listeners[1]/listener[1]: removed" in shown[0]
+    assert one.prompt == "mtev(conf:/listeners/listener[2]*)# "
+    assert one.give("abort") == "1 change forgotten\nthis is /listeners/listener"
+
+
+def test_a_reload_and_a_short_history_are_changes_of_others(console, configuration, path):
+    editor = Editor(console)
+    editor.give("cd listeners/listener[2]")
+    editor.give("begin")
+    editor.give("attribute port 99")
+    path.write_text(DOCUMENT.replace('port="8080"', 'port="8081"'))
+    configuration.adopt(Configuration.load(str(path), {}))
+    assert editor.give("commit").startswith("generation 3: 1 change\n")
+    assert editor.place == "/listeners/listener[2]"
+    assert editor.give("ls").splitlines()[2] == "@port: 99"
+    editor.give("begin")
+    editor.give("attribute port 100")
+    configuration.keep_history(1)
+    with configuration.transaction() as change:
+        change.set(configuration.root, "mode", "slow")
+    with configuration.transaction() as change:
+        change.set(configuration.root, "mode", "fast")
+    assert editor.give("commit").startswith("what has been changed since generation 3, in which this was begun, is not")
+
+
+def test_leaving_says_what_is_forgotten(editor, configuration, caplog):
+    assert editor.mode.close() == ""
+    editor.give("begin")
+    assert editor.mode.close() == ""
+    editor.give("begin")
+    editor.give("attribute mode slow")
+    assert editor.mode.close() == "1 change not committed, and forgotten"
+    assert "1 change not committed, and forgotten" in caplog.text
+    assert configuration.generation == 1
+
+
+def test_a_large_document_and_many_changes_are_refused(kernel, monkeypatch):
+    registry = Registry()
+    register_commands(registry, Configuration.parse(f"<app>{'<x/>' * 100_000}</app>", "app.conf", {}), kernel)
+    editor = Editor(registry)
+    assert editor.give("begin").startswith("the document has more than 100000 elements, too many to make a copy of it")
+    editor.give("no section x")
+    assert editor.prompt == "mtev(conf:/)# "
+    monkeypatch.setattr("mtev_conf._operating.draft.MAX_CHANGES", 2)
+    registry = Registry()
+    register_commands(registry, Configuration.parse("<app/>", "app.conf", {}), kernel)
+    editor = Editor(registry)
+    editor.give("begin")
+    assert editor.give("attribute a 1") == editor.give("attribute b 1") == ""
+    assert editor.give("attribute c 1") == "2 changes are collected already; commit them, or abort"
+    assert editor.give("commit").startswith("generation 2: 2 changes")
+
+
+def test_parts_that_name_files_are_guarded_in_what_is_collected_too(tmp_path, kernel):
+    (tmp_path / "more.conf").write_text("<x><acl name='a'/></x>")
+    (tmp_path / "fixed.conf").write_text("<x><frozen/></x>")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "check#1.xml").write_text("<check name='one'>x</check>")
+    (tmp_path / "store" / "check#2.xml").write_text("<check name='two'>x</check>")
+    file = tmp_path / "app.conf"
+    file.write_text(
+        "<app><a><include file='more.conf'/></a><include file='fixed.conf' readonly='true'/>"
+        "<checks backingstore='store'/></app>"
+    )
+    registry = Registry()
+    configuration = Configuration.load(str(file), {})
+    register_commands(registry, configuration, kernel)
+    editor = Editor(registry)
+    editor.give("begin")
+    for line in ("move a/include first", "move a to checks", "move checks/check[2] 1", "move checks to a"):
+        assert re.search("cannot be changed while the service runs|are kept in", editor.give(line)), line
+    editor.give("cd a/include/acl")
+    assert editor.give("attribute name b") == ""
+    editor.give("cd /checks/check[2]")
+    assert editor.give("attribute name three") == ""
+    assert editor.give("commit").startswith("generation 2: 2 changes")
+    editor.give("write file")
+    assert "name='b'" in (tmp_path / "more.conf").read_text()
+    assert "name='three'" in (tmp_path / "store" / "check#2.xml").read_text()
+    editor.give("cd /include/frozen")
+    editor.give("begin")
+    assert editor.give("attribute x 1") == ""
+    assert "included as readonly" in editor.give("commit")
+
+
+lines = st.sampled_from(
+    [
+        *("cd a", "cd a[2]", "cd b", "cd ..", "cd /", "section a", "section b", "no section a", "no section b"),
+        *("attribute x 1", "attribute x 2", "no attribute x", "set b one", "set b two", "move a[1] last", "move a 2"),
+        *("move a[2] first", "move b to ..", "move a[1] to ../a[2] 1", "move a to ../b first", "move b[1] to a[1]"),
+    ]
+)
+
+
+@given(st.lists(lines, max_size=25))
+def test_what_is_collected_makes_of_the_document_what_the_same_commands_make_one_by_one(given):
+    text = "<app><a x='1'><a><b>t</b></a></a><a><b/><a x='2'/></a><b>z</b></app>"
+    texts, places = [], []
+    for together in (False, True):
+        registry = Registry()
+        configuration = Configuration.parse(text, "app.conf", {})
+        register_commands(registry, configuration, Kernel())
+        editor = Editor(registry)
+        if together:
+            editor.give("begin")
+        shown = [re.sub(r"^.*: in force once .*$", "", editor.give(line)) for line in given]
+        if together:
+            listed = editor.give("ls")
+            assert re.match(r"no changes|generation 2: ", editor.give("commit"))
+            assert editor.give("ls") == listed
+        texts.append((same_tree(configuration.root._element), shown))
+        places.append(editor.place)
+    assert texts[0] == texts[1]
+    assert places[0] == places[1]
+
+
+def same_tree(element):
+    """What an element means, as plain values."""
+    return element.tag, dict(element.attrib), (element.text or "").strip(), [same_tree(each) for each in element]
+
+
+paths = st.lists(st.sampled_from(["a[1]", "a[2]", "b[1]"]), min_size=1, max_size=3).map(lambda x: "/app/" + "/".join(x))
+
+
+@given(st.data())
+def test_a_script_that_is_not_disturbed_leads_to_the_same_elements(data):
+    """Whatever others do: either it is told, or the path still leads to the element that it was collected for."""
+    registry = Registry()
+    inner = "<a><a/><a/><b/></a>" * 2 + "<b><a/><a/><b/></b>"
+    configuration = Configuration.parse(f"<app>{inner}</app>", "app.conf", {})
+    register_commands(registry, configuration, Kernel())
+    wanted = configuration.at(data.draw(paths))
+    if wanted is None:
+        return
+    editor = Editor(registry)
+    editor.give(f"cd {'/'.join(wanted.path.split('/')[2:])}")
+    editor.give("begin")
+    editor.give("attribute mine 1")
+    for _ in range(data.draw(st.integers(0, 3))):
+        found = configuration.at(data.draw(paths))
+        with configuration.transaction() as change:
+            if found is None:
+                continue
+            match data.draw(st.sampled_from(["remove", "add", "first"])):
+                case "remove" if found.parent is not None:
+                    change.remove(found)
+                case "add":
+                    change.add(found, "a", index=0)
+                case _:
+                    change.move(found, found.parent, index=0)
+    told = editor.give("commit")
+    if told.startswith("generation"):
+        assert [each.get("mine") for each in configuration.root._element.iter() if each.get("mine")] == ["1"]
+        assert wanted._element.get("mine") == "1"

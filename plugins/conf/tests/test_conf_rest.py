@@ -318,7 +318,9 @@ def test_what_is_ambiguous_is_409_with_the_candidates(client, method):
     assert body["candidates"] == ["/app/listeners[1]/listener[1]", "/app/listeners[1]/listener[2]"]
 
 
-@pytest.mark.parametrize("steps", ["a b", "listeners//listener", "listener[0]", "listener[x]", "x/@", "a[1][2]", "a[]"])
+@pytest.mark.parametrize(
+    "steps", ["a b", "listeners//listener", "listener[0]", "listener[x]", "x/@", "a[1][2]", "a[]", "{"]
+)
 def test_what_is_no_path_is_400(client, steps):
     assert client.refused("GET", f"/mtev/conf/{steps}")[0] == 400
     assert client.refused("PUT", f"/mtev/conf/{steps}", content_type="text/plain")[0] == 400

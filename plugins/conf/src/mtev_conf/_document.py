@@ -10,8 +10,9 @@ from lxml import etree
 from mtev_kernel.document import ModuleRequest, OnError, Stanza
 from mtev_kernel.errors import ConfigurationError
 
+from ._names import element_name, own_attributes
 from ._section import Section
-from ._tree import Tree, element_name, own_attributes
+from ._tree import Tree
 
 __all__ = ["TreeDocument", "top_level"]
 

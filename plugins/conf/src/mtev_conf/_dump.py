@@ -32,9 +32,10 @@ from mtev_kernel.errors import ConfigurationError
 
 from ._editing.fragments import BLANKS, own_text
 from ._masking import LABELS, MASK, hide_secrets, secret_content, shown_attribute, shown_text, sounds_secret
+from ._names import element_name, is_element, own_attributes
 from ._origins import Substituted, origins, substituted
 from ._source import Source
-from ._tree import Store, Tree, element_name, is_element, own_attributes
+from ._tree import Store, Tree
 from ._writing.markup import escaped_content, escaped_value
 
 __all__ = ["dump"]

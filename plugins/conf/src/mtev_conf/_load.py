@@ -30,9 +30,10 @@ from mtev_kernel.errors import ConfigurationError
 
 from ._disk.commit import digest
 from ._disk.shatter import read_store
+from ._names import element_name, own_attributes
 from ._parser import declarations, strict_parser
 from ._source import Source, Text, decode
-from ._tree import Store, Tree, element_name, own_attributes
+from ._tree import Store, Tree
 from ._values.facilities import Facilities
 
 __all__ = ["MAX_DEPTH", "MAX_FILES", "MAX_NODES", "MAX_SIZE_BYTES", "load_tree", "parse_document", "parse_tree"]

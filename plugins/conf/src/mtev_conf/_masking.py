@@ -31,7 +31,8 @@ from lxml import etree
 
 from mtev_kernel.errors import ConfigurationError
 
-from ._tree import Tree, element_name, own_attributes
+from ._names import element_name, own_attributes
+from ._tree import Tree
 from ._values.expansion import Used, expand
 from ._values.secret import MASK
 

@@ -12,7 +12,8 @@ from lxml import etree
 from mtev_kernel.errors import ConfigurationError
 
 from ._masking import secret_source, sounds_secret
-from ._tree import Held, Tree, element_name, own_attributes
+from ._names import element_name, own_attributes
+from ._tree import Held, Tree
 from ._values.duration import parse_duration_s
 from ._values.expansion import Used
 from ._values.inheritance import Entry, Table, merge

@@ -14,9 +14,9 @@ from ._editing.edit import Editor
 from ._editing.machinery import check_added, check_attribute, check_moved, check_taken
 from ._history import Generation
 from ._load import parse_document
+from ._names import is_element
 from ._parser import declarations
 from ._section import Section
-from ._tree import is_element
 
 if TYPE_CHECKING:
     from ._configuration import Configuration

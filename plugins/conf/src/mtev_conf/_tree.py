@@ -26,12 +26,14 @@ from mtev_kernel.errors import ConfigurationError
 
 from ._disk.shatter import ATTRS, Stored
 from ._editing.paths import path_of, step_name
+from ._names import element_name, is_element, own_attributes
+from ._positions import Positions
 from ._source import Source
 from ._values.condition import Condition, parse_condition
 from ._values.expansion import Used, expand, file_facility
 from ._values.facilities import Facilities, LookUp
 
-__all__ = ["MAX_XPATH_CHARS", "Held", "Positions", "Store", "Tree", "element_name", "is_element", "own_attributes"]
+__all__ = ["MAX_XPATH_CHARS", "Held", "Store", "Tree"]
 
 MAX_XPATH_CHARS = 2000
 """How long an XPath expression may be."""
@@ -77,35 +79,6 @@ class Store:
     fresh: set[etree._Element] = field(default_factory=set)
     touched: set[etree._Element] = field(default_factory=set)
     removed: list[Stored] = field(default_factory=list)
-
-
-class Positions:
-    """Which child of its name each child of an element is. To be forgotten when one goes, or comes anywhere but last.
-
-    Attributes:
-        table: name and position of each child; positions count from 1.
-
-    Args:
-        parent: the element.
-    """
-
-    def __init__(self, parent: etree._Element) -> None:
-        self.table: dict[etree._Element, tuple[str, int]] = {}
-        self._counts: dict[str, int] = {}
-        for child in parent.iterchildren(etree.Element):
-            self._add(child)
-
-    def append(self, child: etree._Element) -> bool:
-        """Add what has come, if it is the last one; else nothing here holds any more."""
-        last = next(child.itersiblings(etree.Element), None) is None
-        if last:
-            self._add(child)
-        return last
-
-    def _add(self, child: etree._Element) -> None:
-        name = step_name(child)
-        self._counts[name] = self._counts.get(name, 0) + 1
-        self.table[child] = name, len(self.table) + 1 if name == "*" else self._counts[name]
 
 
 class Tree:
@@ -543,33 +516,6 @@ class Tree:
 @lru_cache(maxsize=1000)
 def _condition(expression: str) -> Condition:
     return parse_condition(expression)
-
-
-def is_element(node: object) -> bool:
-    """Whether a node is an element: not a comment, a processing instruction, an attribute or a text."""
-    return isinstance(node, etree._Element) and isinstance(node.tag, str)
-
-
-def element_name(element: etree._Element) -> str:
-    """An element's name as it is written: with its prefix, if it has one."""
-    local = etree.QName(element).localname
-    return f"{element.prefix}:{local}" if element.prefix else local
-
-
-def own_attributes(element: etree._Element) -> dict[str, str]:
-    """The element's own attributes by the name under which they are written, not expanded, in document order."""
-    named: dict[str, str] = {}
-    for key, value in cast("dict[str, str]", element.attrib).items():
-        name = etree.QName(key)
-        prefix = name.namespace and _prefix(element, name.namespace)
-        named[f"{prefix}:{name.localname}" if prefix else name.localname] = value
-    return named
-
-
-def _prefix(element: etree._Element, namespace: str) -> str:
-    if namespace == "http://www.w3.org/XML/1998/namespace":
-        return "xml"
-    return next((prefix for prefix, uri in element.nsmap.items() if uri == namespace and prefix), "")
 
 
 def _position(element: etree._Element) -> list[int]:

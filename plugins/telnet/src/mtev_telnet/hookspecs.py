@@ -113,7 +113,8 @@ class Mode(Protocol):
 
     It may have a method `close()` too: called once when the session has left the mode, by `exit` or by ending, and when
     none of its commands is running any more. It is quick, and called on the session's loop, or, where an interrupted
-    command outlives its session, on that command's thread.
+    command outlives its session, on that command's thread. A text that it returns is a last word to whoever has left by
+    `exit`.
 
     Attributes:
         prompt: what to ask with, `conf:/listeners# ` for one. Asked for before each line, on the session's loop.

@@ -140,14 +140,17 @@ class Shell:
         """
         self._stack.append(_Level(name, state, prompt, close))
 
-    def pop(self) -> None:
-        """Leave the current level; from the first one, the session."""
+    def pop(self) -> object:
+        """Leave the current level; from the first one, the session.
+
+        Returns:
+            What the level's `close` returned; None when it has none.
+        """
         if len(self._stack) == 1:
             self.finished = True
-            return
+            return None
         close = self._stack.pop().close
-        if close is not None:
-            close()
+        return None if close is None else close()
 
     def run(self, line: str) -> Output:
         """Carry out a line. Nothing happens until the first line of output is asked for."""
@@ -282,8 +285,8 @@ def _in_place(name: str, lines: Callable[[], Lines], failed: Callable[[BaseExcep
 def _exit(shell: Shell, words: Sequence[str]) -> Lines:
     if words:
         yield "no arguments allowed to this command."
-    else:
-        shell.pop()
+    elif isinstance(parting := shell.pop(), str) and parting:
+        yield parting
 
 
 def _help(shell: Shell, words: Sequence[str]) -> Iterator[str]:

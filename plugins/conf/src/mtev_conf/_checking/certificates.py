@@ -17,8 +17,9 @@ from mtev_kernel.errors import ConfigurationError
 
 from .._editing.fragments import own_text
 from .._masking import sounds_secret
+from .._names import element_name
 from .._origins import Substituted, substituted
-from .._tree import Tree, element_name
+from .._tree import Tree
 from .._values.inheritance import Entry, Table, merge
 from .._values.values import check_path, join_path, parse_boolean
 from .findings import Report

@@ -23,9 +23,10 @@ from mtev_kernel.errors import ConfigurationError
 from .._configuration import Configuration
 from .._document import top_level
 from .._editing.fragments import own_text
+from .._names import element_name, is_element, own_attributes
 from .._origins import Substituted, shown_key, substituted
 from .._settings import ConfSettings, read_settings
-from .._tree import Tree, element_name, is_element, own_attributes
+from .._tree import Tree
 from .._values.expansion import Used
 from .certificates import inspect_certificates
 from .findings import Report

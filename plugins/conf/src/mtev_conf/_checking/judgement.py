@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from lxml import etree
 
 from .._masking import LABELS, MASK, secret_content, secret_source, shown_attribute, shown_text
-from .._tree import element_name
+from .._names import element_name
 from .._values.expansion import Used, expand
 from .expectation import choices, expected
 from .xsd import nearest

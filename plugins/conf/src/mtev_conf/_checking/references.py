@@ -13,8 +13,9 @@ from difflib import get_close_matches
 from lxml import etree
 
 from .._masking import MASK
+from .._names import element_name
 from .._origins import substituted
-from .._tree import Tree, element_name
+from .._tree import Tree
 from .findings import Report
 
 __all__ = ["TABLES", "References", "is_top"]

@@ -27,8 +27,9 @@ from .._editing.changes import Change
 from .._editing.fragments import own_text
 from .._events import Proposal
 from .._masking import LABELS, secret_content, shown_attribute, shown_text
+from .._names import element_name
 from .._origins import substituted
-from .._tree import Tree, element_name
+from .._tree import Tree
 from .composition import compose
 from .schema import SchemaProblem, SchemaSet, missing
 from .xsd import SchemaError

@@ -22,8 +22,9 @@ from mtev_kernel.errors import ConfigurationError
 
 from .._disk.commit import Conflict, digest
 from .._disk.shatter import Stored
+from .._names import element_name
 from .._source import Source, decode
-from .._tree import Store, Tree, element_name
+from .._tree import Store, Tree
 from .._writing.render import Snapshot
 
 __all__ = ["Tracker"]

@@ -1,7 +1,8 @@
 """What operators see and do: the console and REST.
 
-`console` (with `console_commands` and `console_editor`) and `rest` (with its parts) stand on `search`, which finds what
-an operator means, and on `shown`, which hides what nobody is to see.
+`console` (with its parts; `draft` is where it collects changes) and `rest` (with its parts; `rest_changes` are sets of
+changes) stand on `search` and `position`, which find what an operator means, and on `shown`, which hides what nobody is
+to see.
 """
 
 from __future__ import annotations

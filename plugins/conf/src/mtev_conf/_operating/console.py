@@ -90,12 +90,19 @@ class _Terminal(Editing):
     def register(self, commands: CommandRegistry) -> None:
         super().register(commands)
         for words, function, summary, usage in (
-            ("diff", self._reports.diff, "what is not in the files, or has changed since a generation", "[GENERATION]"),
+            ("diff", self.diff, "what is collected, or not in the files; what has changed since then", "[GENERATION]"),
             ("pending", self._reports.pending, "what waits for a restart", ""),
             ("history", self._reports.history, "the last generations", ""),
         ):
             commands.command(words, told(function), summary=summary, usage=usage, session=True, threaded=True)
         _register_writes(commands, self._reports)
+
+    def diff(self, operator: Operator, words: Sequence[str]) -> Iterator[str]:
+        """`diff [GENERATION]`: as at the top level, but what is collected while changes are."""
+        if self._draft is None or words:
+            yield from self._reports.diff(operator, words)
+        else:
+            yield from _described(self._draft.changes)
 
 
 class _Reports:
@@ -150,12 +157,7 @@ class _Reports:
             raise ValueError("too many arguments")
         changes: Sequence[Change]
         changes = self._configuration.since(generation_number(words[0])) if words else self._configuration.unsaved()
-        changes = condensed(changes)
-        if not changes:
-            yield "no changes"
-        for change in masked_changes(changes[:_MAX_CHANGES]):
-            yield describe(change)
-        yield from more(len(changes) - _MAX_CHANGES, "changes")
+        yield from _described(condensed(changes))
 
     def write_terminal(self, operator: Operator, words: Sequence[str]) -> Iterator[str]:
         """`write terminal`: the main file as it would be written, without what it includes, secrets hidden."""
@@ -213,6 +215,15 @@ def _reload(configuration: Configuration, context: Context, *, force: bool) -> I
         configuration.discard_unsaved(allowed=False)
         raise ValueError("\n".join([*reasons(error), "error loading config"]))
     yield "reload complete"
+
+
+def _described(changes: Sequence[Change]) -> Iterator[str]:
+    """Changes, one per line, secrets hidden."""
+    if not changes:
+        yield "no changes"
+    for change in masked_changes(changes[:_MAX_CHANGES]):
+        yield describe(change)
+    yield from more(len(changes) - _MAX_CHANGES, "changes")
 
 
 def _match(section: Section) -> Match:

@@ -18,6 +18,7 @@ __all__ = [
     "Function",
     "Mode",
     "Operator",
+    "checked_reason",
     "generation_number",
     "more",
     "none_of",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _MAX_DIGITS = 18
+_MAX_REASON_CHARS = 1000
 
 
 class Operator(Protocol):
@@ -115,6 +117,17 @@ def generation_number(word: str) -> int:
     if not (word.isascii() and word.isdecimal() and len(word) <= _MAX_DIGITS):
         raise ValueError(f"'{word}' is not the number of a generation; 'history' lists them")
     return int(word)
+
+
+def checked_reason(text: str) -> str:
+    """What somebody gives as the reason of a change, for the history and the log.
+
+    Raises:
+        ValueError: it is too long, or more than one line of text.
+    """
+    if len(text) > _MAX_REASON_CHARS or not text.isprintable():
+        raise ValueError(f"the reason has to be one line of text with at most {_MAX_REASON_CHARS} characters")
+    return text
 
 
 def more(count: int, what: str) -> Iterator[str]:

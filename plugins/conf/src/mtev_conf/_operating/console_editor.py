@@ -5,34 +5,51 @@
    command says so first, and if it is one that edits, does nothing else.
 2. Paths are XPath; absolute ones begin below the root element, as in libmtev: `/listeners/listener[2]`.
 3. Every editing command is one transaction. Nothing is written to files before `write file`.
+4. Between `begin` and `commit` or `abort` all commands work on a draft, a private copy of the document, and what they
+   change is collected there. `commit` carries it out as one transaction; where that is refused, it stays collected.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from lxml import etree
 
+from mtev_kernel.errors import MtevError
+
 from .._configuration import Configuration
-from .._editing.changes import labels_of, own_text
-from .._editing.paths import written_name
+from .._editing.paths import step_name, written_name
 from .._history import Generation
-from .._masking import secret_content, shown_attribute, shown_text
 from .._section import Section
 from .._transaction import Transaction
-from .._tree import own_attributes
-from .console_commands import CommandRegistry, Function, Operator, generation_number, more, remedy, told
-from .search import OutsideTree, find_sections, position_below_root, shown_path
+from .console_commands import (
+    CommandRegistry,
+    Function,
+    Operator,
+    checked_reason,
+    generation_number,
+    more,
+    none_of,
+    reasons,
+    remedy,
+    told,
+)
+from .console_listing import MAX_LISTED, listing, name_prefix
+from .draft import Draft
+from .position import position_of_nth
+from .search import OutsideTree, find_sections, position_below_root, shown_path, stands_in
 
 __all__ = ["Editing"]
 
 _NAME = re.compile(r"[-_.:a-zA-Z0-9]+")
 _INCLUDE = "include"
-_MAX_LISTED = 1000
 _MAX_POSITION = 66
 """How much of a position libmtev's prompt has room for."""
+_MAX_DIGITS = 9
+
+_log = logging.getLogger("mtev.conf")
 
 
 class Editing:
@@ -44,12 +61,13 @@ class Editing:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
+        self._draft: Draft | None = None
         self._go(configuration.root)
 
     @property
     def prompt(self) -> str:
-        """Where the session is; the end of it where it is long."""
-        position = self._position
+        """Where the session is; the end of it where it is long. With a `*` while changes are collected."""
+        position = self._position if self._draft is None else f"{self._position}*"
         if len(position) > _MAX_POSITION:
             position = f"...{position[3 - _MAX_POSITION :]}"
         return f"mtev(conf:{position})# "
@@ -59,6 +77,9 @@ class Editing:
         looking: Sequence[tuple[str, Function, str, str]] = (
             ("ls", self.list_section, "what this section holds, or the sections that XPATH selects", "[XPATH]"),
             ("cd", self.change_section, "go to another section", "XPATH"),
+            ("begin", self.begin, "collect changes from now on, to be carried out together", ""),
+            ("commit", self.commit, "carry out what is collected, all of it or nothing", "[WHY]"),
+            ("abort", self.abort, "forget what is collected", ""),
         )
         editing: Sequence[tuple[str, Function, str, str]] = (
             ("section", self.enter_section, "go to a section in this one; it is made if it is not there", "NAME"),
@@ -70,6 +91,12 @@ class Editing:
                 self.set_value,
                 "set the text of an element in this section; it is made if not there",
                 "NAME VALUE",
+            ),
+            (
+                "move",
+                self.move_section,
+                "move a section, to be the N-th of its name, or first or last of all, here or in another section",
+                "XPATH N|first|last | XPATH to XPATH [N|first|last]",
             ),
             ("rollback", self.rollback, "make the configuration what it was in a generation", "GENERATION"),
         )
@@ -83,34 +110,24 @@ class Editing:
         if len(words) > 1:
             raise ValueError("too many arguments")
         if not words:
-            yield from _listing([(self._section, "")])
+            yield from listing([(self._section, "")])
             return
-        found = find_sections(self._configuration, self._xpath(words[0]))
+        found = find_sections(self._document, self._xpath(words[0]))
         if not found:
             raise ValueError("no such object")
         base = "/" if words[0].startswith("/") else self._position
-        yield from _listing([(each, _prefix(position_below_root(each), base)) for each in found[:_MAX_LISTED]])
-        yield from more(len(found) - _MAX_LISTED, "sections")
+        yield from listing([(each, name_prefix(position_below_root(each), base)) for each in found[:MAX_LISTED]])
+        yield from more(len(found) - MAX_LISTED, "sections")
 
     def change_section(self, operator: Operator, words: Sequence[str]) -> Iterator[str]:
         """`cd XPATH`."""
         if len(words) != 1:
             raise ValueError("requires one argument")
-        xpath = self._xpath(words[0])
-        shown = xpath if xpath.startswith("/") else f"/{self._configuration.root_name}/{xpath}"
-        try:
-            found = find_sections(self._configuration, xpath)
-        except OutsideTree:
-            raise ValueError(f"new path outside out tree [{shown}]") from None
-        if not found:
-            raise ValueError(f"no such section [{shown}]")
-        if len(found) > 1:
-            raise ValueError(f"ambiguous section [{shown}]")
-        target = found[0]
+        target = self._one(words[0])
         while target.name == _INCLUDE and words[0].endswith("..") and target.parent is not None:
             target = target.parent  # "up" leads past what is no section
         if target.name == _INCLUDE:
-            raise ValueError(f"reserved word [{shown}]")
+            raise ValueError(f"reserved word [{self._shown(words[0])}]")
         self._go(target)
         yield from ()
 
@@ -171,14 +188,103 @@ class Editing:
                 change.add(self._section, name, text=value)
         yield from self._consequences(change.generation)
 
+    def move_section(self, operator: Operator, words: Sequence[str]) -> Iterator[str]:
+        """`move XPATH N|first|last` and `move XPATH to XPATH [N|first|last]`."""
+        match list(words):
+            case [what, "to", where]:
+                place, target = "last", where
+            case [what, "to", where, place]:
+                target = where
+            case [what, place]:
+                target = ""
+            case _:
+                raise ValueError("move XPATH N|first|last, or move XPATH to XPATH [N|first|last]")
+        number = _number(place)
+        section = self._one(what)
+        parent = self._one(target) if target else section.parent
+        if parent is None:
+            raise ValueError("manipulation of toplevel section disallowed")
+        with self._document.exclusive():  # nobody changes what the position is counted in
+            if not all(stands_in(each, self._document.root) for each in (section, parent)):
+                raise ValueError("somebody else has just removed that section")
+            index = 0 if number == 0 else -1
+            if number > 0:
+                name = step_name(section._element)
+                index = position_of_nth(parent._element, name, number, without=section._element)
+            with self._transaction(operator) as change:
+                change.move(section, parent, index=index)
+        yield from self._consequences(change.generation)
+
     def rollback(self, operator: Operator, words: Sequence[str]) -> Iterator[str]:
         """`rollback GENERATION`."""
         if len(words) != 1:
             raise ValueError("requires one argument")
+        if self._draft is not None:
+            raise ValueError("changes are being collected; commit or abort first")
         yield from self._consequences(self._configuration.rollback(generation_number(words[0]), _who(operator)))
 
+    # Changes that are carried out together
+
+    def begin(self, operator: Operator, words: Sequence[str]) -> Iterator[str]:
+        """`begin`."""
+        none_of(words)
+        if self._draft is not None:
+            raise ValueError("changes are being collected already; commit or abort first")
+        draft = Draft(self._configuration)
+        self._go(draft.twin(self._section))
+        self._draft = draft
+        yield "changes are collected from now on; commit carries them out, abort forgets them"
+
+    def commit(self, operator: Operator, words: Sequence[str]) -> Iterator[str]:
+        """`commit [WHY]`."""
+        draft, why = self._collected(), checked_reason(" ".join(words))
+        try:
+            made = draft.carry_out(_who(operator), why)
+        except MtevError as error:
+            told_reasons = [*reasons(error), "nothing was changed; what is collected stays"]
+            raise ValueError("\n".join(told_reasons)) from error
+        self._end(draft, carried_out=True)
+        yield "no changes" if made is None else f"generation {made.number}: {_counted(len(made.changes))}"
+        yield from self._consequences(made)
+
+    def abort(self, operator: Operator, words: Sequence[str]) -> Iterator[str]:
+        """`abort`."""
+        none_of(words)
+        draft, before = self._collected(), self._position
+        self._end(draft, carried_out=False)
+        yield f"{_counted(len(draft.changes))} forgotten"
+        if self._position != before:
+            yield f"this is {self._position}"
+
+    def close(self) -> str:
+        """The session has left the mode: what was collected is forgotten.
+
+        Returns:
+            What to tell whoever left; `""` for nothing.
+        """
+        draft, self._draft = self._draft, None
+        if draft is None or not draft.changes:
+            return ""
+        lost = f"{_counted(len(draft.changes))} not committed, and forgotten"
+        _log.warning("configure terminal: %s", lost)
+        return lost
+
+    @property
+    def _document(self) -> Configuration | Draft:
+        """What the commands work on."""
+        return self._draft or self._configuration
+
+    def _collected(self) -> Draft:
+        if self._draft is None:
+            raise ValueError("no changes are being collected; begin does that")
+        return self._draft
+
+    def _end(self, draft: Draft, *, carried_out: bool) -> None:
+        self._draft = None
+        self._go(draft.counterpart(self._section, carried_out=carried_out))
+
     def _transaction(self, operator: Operator) -> Transaction:
-        return self._configuration.transaction(_who(operator))
+        return self._document.transaction(_who(operator))
 
     def _consequences(self, made: Generation | None) -> Iterator[str]:
         """What of a generation is not in force yet."""
@@ -220,21 +326,35 @@ class Editing:
 
     def _moved(self) -> str:
         """Go to the nearest place that is left when this one is gone, and say so; `""` when it is still there."""
-        configuration, section, path = self._configuration, self._section, self._path
+        document, section, path = self._document, self._section, self._path
         above: Section | None = section
-        while above is not None and above != configuration.root:
+        while above is not None and above != document.root:
             above = above.parent
         if above is not None:
             self._go(section)  # its path may be another by now
             return ""
-        found = configuration.at(path)
-        reloaded = section._tree is not configuration.root._tree
+        found = document.at(path)
+        reloaded = section._tree is not document.root._tree
         while found is None and "/" in path[1:]:
             path = path.rpartition("/")[0]
-            found = configuration.at(path)
-        self._go(found or configuration.root)
+            found = document.at(path)
+        self._go(found or document.root)
         cause = "the configuration was read again" if reloaded else "that section was removed"
         return f"{cause}; this is {self._position}"
+
+    def _one(self, word: str) -> Section:
+        """The section that an operator's XPath selects."""
+        try:
+            found = find_sections(self._document, self._xpath(word))
+        except OutsideTree:
+            raise ValueError(f"new path outside out tree [{self._shown(word)}]") from None
+        if len(found) == 1:
+            return found[0]
+        raise ValueError(f"{'ambiguous' if found else 'no such'} section [{self._shown(word)}]")
+
+    def _shown(self, word: str) -> str:
+        xpath = self._xpath(word)
+        return xpath if xpath.startswith("/") else f"/{self._document.root_name}/{xpath}"
 
     def _go(self, section: Section) -> None:
         self._section, self._path, self._position = section, section.path, position_below_root(section)
@@ -242,58 +362,12 @@ class Editing:
     def _xpath(self, word: str) -> str:
         """An operator's XPath as one that starts at the document, or, from the root, at the root element."""
         if word.startswith("/"):
-            xpath = f"/{self._configuration.root_name}{word}"
+            xpath = f"/{self._document.root_name}{word}"
         elif self._section.parent is None:
             xpath = word
         else:
             xpath = f"{shown_path(self._section)}/{word}"
         return xpath.rstrip("/")
-
-
-def _listing(sections: Sequence[tuple[Section, str]]) -> Iterator[str]:
-    """What sections hold, each with what its names begin with."""
-    settings: list[str] = []
-    subsections: list[str] = []
-    values: list[str] = []
-    left_out = 0
-    for section, prefix in sections:
-        element = section._element
-        with section._tree.lock:
-            names = [written_name(each) for each in (element, *element.iterancestors())]
-            secret = secret_content(names, labels_of(element))
-            settings += [f"{prefix}{each}" for each in _attributes(element, secret, "@{}: {}")]
-            children = element.iterchildren(etree.Element)
-            for child in islice(children, _MAX_LISTED - len(subsections) - len(values)):
-                step = prefix + element.getroottree().getpath(child).rpartition("/")[2]
-                text = own_text(child).strip()
-                if child.find("*") is not None or not text:
-                    subsections.append(step)
-                    continue
-                secret = secret_content([written_name(child), *names], labels_of(child))
-                labels = "".join(_attributes(child, secret, ' {}="{}"'))
-                values.append(f"{step}{labels}: {shown_text(text, secret=secret)}")
-            left_out += sum(1 for _ in children)
-    for title, lines in (("Section Settings", settings), ("Subsections", subsections), ("Values", values)):
-        if lines:
-            yield f"== {title} =="
-            yield from lines
-    yield from more(left_out, "elements")
-
-
-def _attributes(element: etree._Element, secret: bool, form: str) -> list[str]:
-    tag = written_name(element)
-    return [
-        form.format(name, shown_attribute(tag, name, value, secret=secret))
-        for name, value in own_attributes(element).items()
-    ]
-
-
-def _prefix(position: str, base: str) -> str:
-    """What names in a section begin with, seen from another one."""
-    if position == base:
-        return ""
-    beginning = base if base.endswith("/") else f"{base}/"
-    return f"{position.removeprefix(beginning)}/"
 
 
 def _children(section: Section, name: str) -> list[Section]:
@@ -308,6 +382,19 @@ def _name_and_value(words: Sequence[str]) -> tuple[str, str]:
     if not _NAME.fullmatch(words[0]):
         raise ValueError(f"'{words[0]}' cannot be a name")
     return words[0], words[1]
+
+
+def _number(word: str) -> int:
+    """What is to be the place of an element: from 1; 0 for the first of all, -1 for the last."""
+    if word in ("first", "last"):
+        return 0 if word == "first" else -1
+    if not (word.isascii() and word.isdecimal() and len(word) <= _MAX_DIGITS and int(word)):
+        raise ValueError(f"'{word}' is no place; write first, last, or a number that counts from 1 as in paths")
+    return int(word)
+
+
+def _counted(count: int) -> str:
+    return f"{count} change{'' if count == 1 else 's'}"
 
 
 def _who(operator: Operator) -> str:

@@ -3,6 +3,7 @@
     GET     the element or attribute as it is written, secrets hidden; ETag, If-None-Match
     PUT     XML replaces or makes the element, plain text sets the attribute or the text of the element
     DELETE  removes it
+    POST    to `/mtev/conf/` itself: a set of changes as JSON, carried out together; see `rest_changes`
 
 1. Changes need `<conf rest_write="on">`. Whoever changes what is there has to know it: without If-Match or
    If-None-Match the answer is 428, with one that does not hold 412.
@@ -84,6 +85,8 @@ def register_routes(rest: RestRegistry, configuration: Configuration, settings: 
         ("DELETE", routes.delete, "remove an element or attribute of the configuration"),
     ):
         rest.resource(method, "/mtev/conf/", r"^(.*)$", function, summary=summary, body_limit_bytes=_BODY_LIMIT_BYTES)
+    summary = "carry out a set of changes of the configuration, all of it or nothing"
+    rest.resource("POST", "/mtev/conf/", "^$", routes.post, summary=summary, body_limit_bytes=_BODY_LIMIT_BYTES)
 
 
 class _Routes:
@@ -114,17 +117,25 @@ class _Routes:
         return await _answered(lambda: self._elements.read(path, form, accept, known))
 
     async def put(self, request: Request, path: str) -> Answer:
+        return await self._changed(request, path, self._elements.put)
+
+    async def post(self, request: Request) -> Answer:
+        return await self._changed(request, "", lambda order, body, media, _: self._elements.change(order, body, media))
+
+    async def delete(self, request: Request, path: str) -> Answer:
+        order = _order(request, path)
+        return await _answered(lambda: self._elements.delete(order))
+
+    async def _changed(
+        self, request: Request, path: str, function: Callable[[Order, bytes, str, str], Answer]
+    ) -> Answer:
         try:
             self._elements.check_allowed(path)  # before the body is read
         except Refusal as refusal:
             return _refused(refusal)
         body, order = await request.body(), _order(request, path)
         media, charset = _media(request.headers.get("content-type", ""))
-        return await _answered(lambda: self._elements.put(order, body, media, charset))
-
-    async def delete(self, request: Request, path: str) -> Answer:
-        order = _order(request, path)
-        return await _answered(lambda: self._elements.delete(order))
+        return await _answered(lambda: function(order, body, media, charset))
 
 
 async def _answered(function: Callable[[], Answer]) -> Answer:

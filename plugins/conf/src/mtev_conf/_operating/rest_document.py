@@ -23,8 +23,8 @@ from .._editing.changes import Change, own_text, parse_xml, same_meaning, xml_of
 from .._editing.diff import diff
 from .._editing.paths import parse_path, path_of, position_of, step_name
 from .._masking import MASK
+from .._names import own_attributes
 from .._section import Section
-from .._tree import own_attributes
 
 __all__ = [
     "Conditions",
@@ -37,6 +37,7 @@ __all__ = [
     "locate",
     "replacement",
     "same_representation",
+    "whole_path",
 ]
 
 _MAX_CANDIDATES = 100
@@ -107,29 +108,38 @@ class Place:
         return Refusal(404, what, nearest=self.nearest.path)
 
 
-def locate(root: Section, path: str) -> Place:
+def whole_path(root: Section, path: str) -> str:
+    """A path as `locate` takes it, from the root's name on."""
+    name = step_name(root._element)
+    words = path.rstrip("/")
+    if words.partition("/")[0] not in (name, f"{name}[1]"):
+        words = f"{name}/{words}" if words else name
+    return f"/{words}"
+
+
+def locate(root: Section, path: str, *, without: etree._Element | None = None) -> Place:
     """Find out what a path leads to. The caller lets nothing change the document meanwhile.
 
     Args:
         root: of the document.
         path: see rule 1; decoded, without a slash at its beginning.
+        without: an element to be taken as absent.
 
     Raises:
         Refusal: 400: it is no path. 409: it leads to several elements; the answer names them.
     """
-    name = step_name(root._element)
-    words = path.rstrip("/")
-    first = words.partition("/")[0]
-    if first not in (name, f"{name}[1]"):
-        words = f"{name}/{words}" if words else name
+    complete = whole_path(root, path)
     try:
-        steps, attribute = parse_path(f"/{words}")
+        steps, attribute = parse_path(complete)
     except ValueError as error:
         raise Refusal(400, str(error)) from None
-    whole = f"/{words}".partition("/@")[0]
-    element = root._element
+    whole = complete.partition("/@")[0]
+    element, name = root._element, step_name(root._element)
     for depth, (name, index) in enumerate(steps[1:], start=1):
-        matching = _children(element, name)
+        try:
+            matching = [each for each in _children(element, name) if each is not without]
+        except ValueError:
+            raise Refusal(400, f"{name!r} cannot be the name of an element") from None
         if not index and len(matching) > 1:
             candidates = [path_of(each) for each in matching[:_MAX_CANDIDATES]]
             raise Refusal(409, f"{whole} is {len(matching)} elements; write which one is meant", candidates=candidates)

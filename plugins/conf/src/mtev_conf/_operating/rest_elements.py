@@ -9,7 +9,7 @@ import codecs
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
@@ -21,10 +21,11 @@ from .._editing.changes import Change, labels_of
 from .._editing.paths import written_name
 from .._load import parse_document
 from .._masking import MASK, secret_content, shown_attribute
+from .._names import own_attributes
 from .._section import Section
 from .._settings import ConfSettings
-from .._tree import own_attributes
 from .console_commands import reasons
+from .rest_changes import Batched, read_batch
 from .rest_document import (
     Conditions,
     Place,
@@ -36,6 +37,7 @@ from .rest_document import (
     locate,
     replacement,
     same_representation,
+    whole_path,
 )
 from .rest_representation import (
     changes_json,
@@ -204,6 +206,31 @@ class Elements:
                 else:
                     change.remove(place.nearest)
             outcome = self._outcome(path, before)
+        return self._written(200, outcome, {}, order)
+
+    def change(self, order: Order, body: bytes, media: str) -> Answer:
+        """Carry out a set of changes, all of it or nothing; see `rest_changes`. As `put`; the path is the root's.
+
+        Conditions are about the whole document, and none is needed: each change says what it expects.
+        """
+        self.check_allowed(order.path)
+        if media != _JSON:
+            raise Refusal(415, f"the body is {media or 'of no type'}; send a set of changes as {_JSON}")
+        batch, configuration = read_batch(body), self._configuration
+        with configuration.exclusive():  # as above
+            before, root = configuration.generation, configuration.root
+            if batch.generation not in (None, before):
+                raise Refusal(
+                    412,
+                    f"the document is at generation {before} by now; look again, and decide again",
+                    generation=before,
+                )
+            if order.conditions != Conditions():
+                check_conditions(order.conditions, self._look(root, order.path)[1])
+            check_masks([replace(each, path=whole_path(root, each.path.removeprefix("/"))) for each in batch.changes])
+            with _refusals(), Batched(configuration, order.who, batch):
+                pass
+            outcome = self._outcome(root.path, before)
         return self._written(200, outcome, {}, order)
 
     def check_allowed(self, path: str) -> None:

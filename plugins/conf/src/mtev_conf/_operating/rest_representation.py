@@ -16,8 +16,9 @@ from .._editing.changes import Change, describe, own_text, to_json
 from .._editing.paths import path_of, step_name, written_name
 from .._history import Generation
 from .._masking import LABELS, MASK, secret_content, shown_attribute, shown_text, sounds_secret
+from .._names import own_attributes
 from .._origins import Substituted, origins, substituted
-from .._tree import Tree, own_attributes
+from .._tree import Tree
 from .shown import masked_changes
 
 __all__ = ["changes_json", "element_json", "generation_json", "json_bytes", "pending_json", "preferred", "xml_bytes"]

@@ -20,13 +20,21 @@ from lxml import etree
 
 from mtev_kernel.errors import ConfigurationError
 
-from .._configuration import Configuration
 from .._editing.paths import path_of, step_name
 from .._section import Section
 from .._tree import MAX_XPATH_CHARS
 from .shown import all_text, masked_element
 
-__all__ = ["Match", "OutsideTree", "find_matches", "find_sections", "position_below_root", "shown_path"]
+__all__ = [
+    "Match",
+    "OutsideTree",
+    "Searched",
+    "find_matches",
+    "find_sections",
+    "position_below_root",
+    "shown_path",
+    "stands_in",
+]
 
 _STEP = re.compile(r"([A-Za-z_][\w.-]*)(?:\[([1-9][0-9]{0,8})\])?")
 _UP = ".."
@@ -48,6 +56,18 @@ class _KnowsOwner(Protocol):
     def getparent(self) -> etree._Element | None: ...
 
 
+class Searched(Protocol):
+    """What is searched: what is used here of a `Configuration`, and of a copy of its document."""
+
+    @property
+    def root(self) -> Section: ...
+    @property
+    def root_name(self) -> str: ...
+    @property
+    def generation(self) -> int: ...
+    def at(self, path: str) -> Section | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Something that an expression selects, secrets hidden.
@@ -63,7 +83,7 @@ class Match:
     xml: str
 
 
-def find_matches(configuration: Configuration, xpath: str) -> list[Match | Section]:
+def find_matches(configuration: Searched, xpath: str) -> list[Match | Section]:
     """All that an expression selects, in document order; elements that a plain path leads to as they are.
 
     Raises:
@@ -77,7 +97,7 @@ def find_matches(configuration: Configuration, xpath: str) -> list[Match | Secti
     return found
 
 
-def find_sections(configuration: Configuration, xpath: str) -> list[Section]:
+def find_sections(configuration: Searched, xpath: str) -> list[Section]:
     """The elements that an expression selects, in document order.
 
     Args:
@@ -112,10 +132,19 @@ def position_below_root(section: Section) -> str:
     return "/" + shown_path(section)[1:].partition("/")[2]
 
 
+def stands_in(section: Section, root: Section) -> bool:
+    """Whether an element is in the document of a root, and has not been taken out of it."""
+    with root._tree.lock:
+        top = section._element
+        while (above := top.getparent()) is not None:
+            top = above
+    return top is root._element
+
+
 class _Copy:
     """The document with secrets hidden, for one expression."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Searched) -> None:
         self._root = masked_element(configuration.root)
         self._document = self._root.getroottree()
         self._namespaces = {prefix: uri for prefix, uri in self._root.nsmap.items() if prefix is not None}
@@ -181,7 +210,7 @@ def _plain(xpath: str) -> Sequence[tuple[str, int]] | None:
     return steps
 
 
-def _follow(configuration: Configuration, xpath: str) -> list[Section] | None:
+def _follow(configuration: Searched, xpath: str) -> list[Section] | None:
     """What a plain path leads to; None for any other expression, and for one that leads above the root meanwhile."""
     steps = _plain(xpath)
     if steps is None:
