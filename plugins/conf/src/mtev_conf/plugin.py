@@ -18,7 +18,6 @@ from . import hookspecs
 from ._apply import Policies, Policy, Rule
 from ._configuration import Configuration
 from ._disk.journalling import ChangeJournal
-from ._editing.changes import describe
 from ._events import ChangeEvent, Proposal
 from ._history import Generation
 from ._settings import ConfSettings, read_settings
@@ -273,13 +272,11 @@ class ConfPlugin(Plugin):
     def _record(self, generation: Generation) -> None:
         if generation.kind == "load":
             return
-        from ._operating.shown import masked_changes
-
         who = f" by {generation.who}" if generation.who else ""
         why = f" ({generation.why})" if generation.why else ""
         self.context.log.info("generation %d: %s%s%s", generation.number, generation.kind, who, why)
-        for change in masked_changes(generation.changes[:_RECORDED]):
-            self.context.log.info("generation %d: %s", generation.number, describe(change))
+        for change in generation.changes[:_RECORDED]:  # without values: a log is no place for what may be secret
+            self.context.log.info("generation %d: %s %s", generation.number, change.kind, change.path)
         if (more := len(generation.changes) - _RECORDED) > 0:
             self.context.log.info("generation %d: and %d more", generation.number, more)
 

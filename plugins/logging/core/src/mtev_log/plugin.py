@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from mtev_conf import ChangeEvent, Configuration, Proposal
@@ -78,9 +79,14 @@ class LogPlugin(Plugin):
 
     @hookimpl
     def mtev_conf_changed(self, event: ChangeEvent) -> None:
-        """Make the streams what the document says now; when that cannot be, leave them as they are."""
-        if event.concerns("logs"):
+        """Make the streams what the document says after a transaction; after a reload, `mtev_reload` does."""
+        if event.generation.kind != "reload" and event.concerns("logs"):
             self._reload()
+
+    @hookimpl
+    async def mtev_reload(self) -> None:
+        """Make the streams what the document says now, and reopen every backend, whatever has changed."""
+        await asyncio.to_thread(self._reload)
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: CommandRegistry) -> None:
