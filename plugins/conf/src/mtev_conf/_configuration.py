@@ -74,6 +74,7 @@ class Configuration:
         self._telling = False
         self._shared = False
         self._pending: dict[str, Pending] = {}
+        self._pending_lock = threading.Lock()
         self._policies = Policies()
         self._wanted: list[Wanted] = []
         self._judges: list[Callable[[Proposal], None]] = []
@@ -309,7 +310,7 @@ class Configuration:
 
     def pending(self) -> list[Pending]:
         """What is in the document and takes a restart to come into force."""
-        with self._mutex:
+        with self._pending_lock:
             return list(self._pending.values())
 
     def subscribe(self, listener: Callable[[ChangeEvent], None]) -> Callable[[], None]:
@@ -475,8 +476,8 @@ class Configuration:
         self._prepare = prepare
 
     def restarted(self, plugin: str) -> None:
-        """A plugin has started again: what waited for that is in force."""
-        with self._mutex:
+        """A plugin has started again: what waited for that is in force. Does not wait for changes under way."""
+        with self._pending_lock:
             self._pending = {
                 key: each
                 for key, each in self._pending.items()
@@ -572,7 +573,8 @@ class Configuration:
             plugin, policy = self._policies.of(change)
             if policy != "live":
                 waiting.append(Pending(change, plugin, policy, generation.number))
-        self._pending = settle(self._pending, waiting)
+        with self._pending_lock:
+            self._pending = settle(self._pending, waiting)
         return generation
 
     def _tell(self, generation: Generation) -> None:
