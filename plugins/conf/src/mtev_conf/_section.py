@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Literal, TypeVar
 
 from lxml import etree
@@ -321,8 +322,12 @@ class Section:
         for element, following in zip(line, [*line[1:], None], strict=True):
             if element.tag == tag:
                 tables.append(self._table(element, tag, namespace))
-            elif following is None or following.tag != tag:
-                tables += [self._table(each, tag, namespace) for each in element.iterchildren(tag)]
+            elif following is None:
+                tables += self._tables(element, tag, namespace)
+            elif following.tag != tag:
+                # Others inherit from it as well, and it may have very many children to look through.
+                key = ("tables", element, tag, namespace)
+                tables += self._tree.derived(key, partial(self._tables, element, tag, namespace))
         merged = merge(tables, lambda name: self._carriers(name, tag, namespace), self._tree.notice)
         return {key: entry.value for key, entry in merged.items()}
 
@@ -333,6 +338,9 @@ class Section:
             self._table(each, tag, namespace) if self._tree.applies(each) else Table(each, self._tree.where(each))
             for each in carriers
         ]
+
+    def _tables(self, element: etree._Element, tag: str, namespace: str) -> list[Table]:
+        return [self._table(each, tag, namespace) for each in element.iterchildren(tag)]
 
     def _table(self, element: etree._Element, tag: str, namespace: str) -> Table:
         entries = []
