@@ -154,6 +154,35 @@ def test_refusals_are_told_together_and_undo_everything(configuration):
     first()
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_what_is_only_proposed_is_seen_by_its_judges_alone(configuration, refused):
+    port = listener(configuration)
+    assert port.string("port") == "80"
+    seen, started = [], threading.Event()
+
+    def read():
+        started.set()
+        seen.append(port.string("port"))
+
+    def judge(proposal):
+        assert port.string("port") == "8080"  # read by a judge, and so known to the tree
+        thread.start()
+        assert started.wait(30)
+        thread.join(0.05)
+        if refused:
+            proposal.refuse("no")
+
+    thread = threading.Thread(target=read)
+    configuration.judge(judge)
+    try:
+        with configuration.transaction() as change:
+            change.set(port, "port", "8080")
+    except ChangeRefused:
+        assert refused
+    thread.join()
+    assert seen == ["80" if refused else "8080"]
+
+
 def test_listeners_hear_in_order_and_fail_alone(configuration, caplog):
     heard = []
 

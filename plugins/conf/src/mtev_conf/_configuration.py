@@ -519,6 +519,7 @@ class Configuration:
     ) -> Generation | None:
         tracker = Tracker(tree)
         editor = Editor(tracker, tree.opened, tree.path_of)
+        tree.proposed = True
         try:
             try:
                 operate(editor)
@@ -539,6 +540,8 @@ class Configuration:
             tracker.undo()
             tree.changed()
             raise
+        finally:
+            tree.proposed = False
         self._shared = tracker.shared
         return self._put_in_force(tree, generation)
 

@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 from typing import TypeVar, cast
 
@@ -43,6 +44,10 @@ _MAX_CACHED = 100_000
 _MAX_CACHED_NODES = 1000
 
 T = TypeVar("T")
+
+
+class _Unread(Enum):
+    UNREAD = "unread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class Tree:
         environ: the environment that the document is read in.
         facilities: further places that values come from.
         lock: held while the tree is walked or changed.
+        proposed: whether the tree shows what is not in force yet, to whoever holds the lock.
 
     Args:
         main: its source, with the root as top element.
@@ -132,6 +138,7 @@ class Tree:
         self._notices: dict[str, None] = {}
         self._tables: dict[str, Mapping[str, LookUp]] = {}
         self._known: Mapping[str, LookUp] = self.facilities.table
+        self.proposed = False
         self._held: dict[tuple[etree._Element, str], Held | None] = {}
         self._derived: dict[tuple[object, ...], object] = {}
         self._compiled: dict[tuple[str, bool], etree.XPath] = {}
@@ -194,6 +201,7 @@ class Tree:
 
     def changed(self) -> None:
         """The tree is not what it was: forget what was read. The caller holds the lock."""
+        self._held.clear()  # for whoever has it in hand without the lock
         self._held = {}
         self._derived = {}
 
@@ -248,16 +256,18 @@ class Tree:
         the `<include>`, then what encloses that.
         """
         key = (element, name)
-        try:
-            found = self._held[key]
-        except KeyError:
-            pass
-        else:
-            if self.facilities.fixup() is None and self._known is self.facilities.table:
-                return found
+        held = self._held  # before the next line: what a proposal that is refused has put there is cleared by then
+        if not self.proposed:
+            known = held.get(key, _Unread.UNREAD)
+            if (
+                not isinstance(known, _Unread)
+                and self.facilities.fixup() is None
+                and self._known is self.facilities.table
+            ):
+                return known
         with self.lock:
-            found = self._find_attribute(element, name)
             self._refresh()
+            found = self._find_attribute(element, name)
             if len(self._held) >= _MAX_CACHED:
                 self._held = {}
             self._held[key] = found
