@@ -163,6 +163,8 @@ def test_what_is_only_proposed_is_seen_by_its_judges_alone(configuration, refuse
     def read():
         started.set()
         seen.append(port.string("port"))
+        seen.append(port.attributes["port"])
+        seen.append(port.text)
 
     def judge(proposal):
         assert port.string("port") == "8080"  # read by a judge, and so known to the tree
@@ -177,10 +179,11 @@ def test_what_is_only_proposed_is_seen_by_its_judges_alone(configuration, refuse
     try:
         with configuration.transaction() as change:
             change.set(port, "port", "8080")
+            change.text(port, "new")
     except ChangeRefused:
         assert refused
     thread.join()
-    assert seen == ["80" if refused else "8080"]
+    assert seen == (["80", "80", ""] if refused else ["8080", "8080", "new"])
 
 
 def test_listeners_hear_in_order_and_fail_alone(configuration, caplog):

@@ -89,12 +89,15 @@ class Section:
     @property
     def attributes(self) -> Mapping[str, str]:
         """The element's own attributes, in document order; nothing inherited."""
-        return {name: self._tree.value(self._element, raw, name) for name, raw in own_attributes(self._element).items()}
+        with self._tree.lock:
+            own = own_attributes(self._element)
+            return {name: self._tree.value(self._element, raw, name) for name, raw in own.items()}
 
     @property
     def text(self) -> str:
         """The text inside the element, verbatim, with the markup in it flattened."""
-        return self._tree.value(self._element, self._tree.text(self._element))
+        with self._tree.lock:
+            return self._tree.value(self._element, self._tree.text(self._element))
 
     def optional(self, name: str) -> str | None:
         """An attribute in force here, or None. One that is present but empty is `""`."""
