@@ -123,6 +123,24 @@ def test_a_new_element_goes_to_the_file_of_its_neighbour(main):
     assert_same(configuration)
 
 
+def test_an_element_that_was_added_and_written_can_be_changed_and_written_again(main):
+    configuration = load(main)
+    with configuration.transaction() as change:
+        new = change.add(configuration.section("//include[1]"), "added", {"n": "1"})
+        change.add(configuration.root, "more")
+    configuration.write()
+    with configuration.transaction() as change:
+        change.set(new, "n", "2")
+        change.text(configuration.section("more"), "text")
+    assert configuration.write() == [str(main), str(main.parent / "parts/b.conf")]
+    assert_same(configuration)
+    with configuration.transaction() as change:
+        change.remove(change.add(new, "inner"))
+        change.add(new, "inside")
+    assert configuration.write() == [str(main.parent / "parts/b.conf")]
+    assert_same(configuration)
+
+
 def test_an_element_can_move_from_file_to_file(main):
     configuration = load(main)
     with configuration.transaction() as change:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,19 +72,3 @@ class History:
             if each.number > number:
                 script += each.changes
         return script
-
-    def get(self, number: int) -> Generation:
-        """A generation that is kept.
-
-        Raises:
-            LookupError: it is not.
-        """
-        for each in self._kept:
-            if each.number == number:
-                return each
-        raise LookupError(f"generation {number} is not kept")
-
-
-def unsaved_changes(kept: Sequence[Generation], saved: int) -> list[Change]:
-    """The changes of all generations after a saved one, in order."""
-    return [change for each in kept if each.number > saved for change in each.changes]

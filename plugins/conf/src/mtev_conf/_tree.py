@@ -74,14 +74,12 @@ class Store:
     Args:
         element: the element with the `backingstore` attribute.
         directory: absolute path.
-        fresh: elements that have no file yet: roots of subtrees.
         touched: elements stored as directories whose attributes may differ from their `.attrs`.
         removed: where elements lay that are no longer there.
     """
 
     element: etree._Element
     directory: str
-    fresh: set[etree._Element] = field(default_factory=set)
     touched: set[etree._Element] = field(default_factory=set)
     removed: list[Stored] = field(default_factory=list)
 
@@ -194,7 +192,8 @@ class Tree:
         if element in self.containers:
             return [each for each in element if self.home.get(each) is source]
         if element in self.stores:
-            return [each for each in element if each not in self.stored and each not in self.stores[element].fresh]
+            store = self.stores[element]
+            return [each for each in element if each not in self.stored and self.fresh.get(each) is not store]
         return list(element)
 
     # Values

@@ -154,10 +154,14 @@ class Tracker:
             self.shared = "id" in element.attrib or any("id" in each.attrib for each in element.iterancestors())
 
     def _is_fresh(self, element: etree._Element) -> bool:
+        """Whether an element that is about to change is written from memory; its file has to be written again then."""
         fresh = self._tree.fresh
         node: etree._Element | None = element
         while node is not None:
-            if node in fresh:
+            owner = fresh.get(node)
+            if owner is not None:
+                if isinstance(owner, Source):
+                    self._mark(owner)
                 return True
             node = node.getparent()
         return False
@@ -269,17 +273,17 @@ class Tracker:
         owner = self._tree.fresh.pop(element, None)
         if owner is None:
             return
-        notes = owner.fresh if isinstance(owner, Store) else owner.edits.fresh
-        notes.discard(element)
+        if isinstance(owner, Source):
+            owner.edits.fresh.discard(element)
 
         def restore() -> None:
             self._tree.fresh[element] = owner
-            notes.add(element)
+            if isinstance(owner, Source):
+                owner.edits.fresh.add(element)
 
         self._taken_back.append(restore)
 
     def _make_fresh(self, element: etree._Element, store: Store) -> None:
-        self._add(store.fresh, element)
         self._note_fresh(element, store)
         _forget_lines(element)
 

@@ -133,7 +133,8 @@ def _plan_store(
         changes += [Remove(path, ANYTHING) for path in stored.leavings]
         steps.append(_redigest(stored, digest(data)))
     planned_nodes: dict[etree._Element, Stored] = {}
-    for element in [each for each, owner in tree.fresh.items() if owner is store]:
+    fresh = [each for each, owner in tree.fresh.items() if owner is store]
+    for element in fresh:
         parent = element.getparent()
         assert parent is not None, "what is fresh stands in the store"
         directory = store.directory if parent is store.element else tree.stored[parent].path
@@ -145,9 +146,8 @@ def _plan_store(
 
     def done() -> None:
         tree.stored |= planned_nodes
-        for element in store.fresh:
-            tree.fresh.pop(element, None)
-        store.fresh.clear()
+        for element in fresh:
+            del tree.fresh[element]
         store.touched.clear()
         store.removed.clear()
 
