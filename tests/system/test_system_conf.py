@@ -34,6 +34,7 @@ CONFIGURATION = """\
       <rule type="allow" ip="127.0.0.1/32"/>
     </acl>
   </rest>
+  <eventer implementation="uvloop"/>
   <acme limit="10" password="hunter2">
     <config><retries>3</retries></config>
   </acme>
@@ -129,13 +130,13 @@ def test_what_needs_a_restart_is_said_at_once_and_listed(running):
     with running.terminal() as console:
         assert console.ask("show conf pending") == "nothing waits for a restart\n"
         console.configure()
-        console.go("listeners/listener[2]")
-        told = "/app/listeners[1]/listener[2]/@port: in force once the service is restarted\n"
-        assert console.ask("attribute port 18080") == told
+        console.go("eventer")
+        told = "/app/eventer[1]/@implementation: in force once the service is restarted\n"
+        assert console.ask("attribute implementation asyncio") == told
         console.ask("exit", "app# ")
-        assert '/app/listeners[1]/listener[2]/@port: "0" -> "18080"' in console.ask("show conf pending")
+        assert '/app/eventer[1]/@implementation: "uvloop" -> "asyncio"' in console.ask("show conf pending")
     (pending,) = json.loads(get(running.http, "/mtev/conf/pending")[1])
-    assert (pending["path"], pending["policy"]) == ("/app/listeners[1]/listener[2]/@port", "restart-process")
+    assert (pending["path"], pending["policy"]) == ("/app/eventer[1]/@implementation", "restart-process")
 
 
 def test_a_rollback_leaves_nothing_behind(running):

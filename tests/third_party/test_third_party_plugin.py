@@ -16,7 +16,8 @@ from wheel_writer import write_wheel
 
 PROJECT = Path(__file__).resolve().parents[2] / "examples" / "third_party" / "acme-mtev-uptime"
 
-ALL = ("mtev-kernel", "mtev-conf", "mtev-eventer", "mtev-listener", "mtev-http", "mtev-telnet")
+NEEDED = ("conf", "stats", "eventer", "tls", "listener", "http", "telnet")
+ALL = ("mtev-kernel", *(f"mtev-{name}" for name in NEEDED))
 
 CONFIG = """
 <shop>

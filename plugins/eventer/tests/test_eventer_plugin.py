@@ -88,7 +88,6 @@ def test_an_unknown_implementation(make):
     ("stanza", "warning"),
     [
         ("<eventer>\n<config>\n<conccurency>1</conccurency></config></eventer>", "app.conf:4: .* mean 'concurrency'?"),
-        ("<eventer><config>\n<ssl_ctx_cache_expiry>5</ssl_ctx_cache_expiry></config></eventer>", "app.conf:3: .*TLS"),
         ("<eventer><config>\n<value name='wh at'>5</value></config></eventer>", "app.conf:3: .*'wh at' is not a key"),
         ("<eventer>\n<concurrency>3</concurrency></eventer>", "app.conf:3: .*outside of <config>"),
         ("<eventer implementatoin='asyncio'/>", "app.conf:2: .*attribute 'implementatoin' is not read"),

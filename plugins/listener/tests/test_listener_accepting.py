@@ -1,6 +1,7 @@
 """Accepting, limiting, watching and ending connections: real sockets, on uvloop and on asyncio's own loop."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import queue
@@ -163,7 +164,7 @@ def test_no_delay_is_what_the_configuration_says(listening, seen, no_delay):
 # Where connections live
 
 
-@pytest.mark.parametrize(("fanout", "loops"), [(False, 1), (True, 3)])
+@pytest.mark.parametrize(("fanout", "loops"), [("", 1), ("round_robin", 3), ("least_loaded", 3), ("peer", 1)])
 def test_fanout_spreads_connections_over_the_loops(listening, seen, fanout, loops):
     harness = listening(lambda connection: Seen(connection, seen), concurrency=3, fanout=fanout)
     clients = [harness.connect() for _ in range(6)]
@@ -446,7 +447,7 @@ def test_closing_takes_nothing_new_and_leaves_what_is_there(listening):
         place = (harness.bound.address, harness.bound.port)
         harness.listeners.close()
         harness.listeners.close()
-        assert harness.listeners._acceptors[0][1].wait_closed(10)
+        assert harness.listeners._groups[0].acceptors[0].wait_closed(10)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(place, timeout=10)
         assert ask(client) == b"?"
@@ -574,3 +575,73 @@ def test_a_type_is_registered_once_and_has_a_proper_name():
         harness.listeners.register_type("two words", Echo)
     harness.listeners.register_type("http_rest_api/alpn:h2", Echo, summary="HTTP")
     assert harness.listeners.types["http_rest_api/alpn:h2"] == "HTTP"
+
+
+# Further ways to accept
+
+
+def test_every_loop_may_accept_for_itself(listening, seen):
+    harness = listening(lambda connection: Seen(connection, seen), concurrency=2, accept="each")
+    clients = [harness.connect() for _ in range(24)]
+    try:
+        assert [ask(client) for client in clients] == [b"?"] * 24
+        assert len({seen.get(timeout=10).loop.name for _ in clients}) == 2
+        assert harness.listeners.connections == {harness.bound: 24}
+    finally:
+        for client in clients:
+            client.close()
+    assert harness.wait_until_empty()
+    assert [loop.load for loop in harness.eventer.loops] == [0, 0]
+
+
+def test_a_limit_holds_for_all_loops_together(listening):
+    harness = listening(Echo, concurrency=3, accept="each", max_connections=2)
+    clients = [harness.connect() for _ in range(8)]
+    answered = 0
+    for client in clients:
+        with contextlib.suppress(AssertionError, OSError):
+            answered += ask(client) == b"?"
+        client.close()
+    assert answered == 2
+    assert harness.listeners.describe()[0]["refused"] == 6
+
+
+def test_a_thread_may_accept(listening, seen):
+    harness = listening(
+        lambda connection: Seen(connection, seen), concurrency=2, accept_thread=True, fanout="round_robin"
+    )
+    clients = [harness.connect() for _ in range(6)]
+    try:
+        assert [ask(client) for client in clients] == [b"?"] * 6
+        assert len({seen.get(timeout=10).loop.name for _ in clients}) == 2
+        names = [thread.name for thread in threading.enumerate()]
+        assert f"accept 127.0.0.1:{harness.bound.port}" in names
+    finally:
+        for client in clients:
+            client.close()
+    assert harness.wait_until_empty()
+    harness.listeners.close()
+    harness.listeners.drain(time.monotonic() + 10)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((harness.bound.address, harness.bound.port), timeout=10)
+
+
+def test_the_limit_per_peer_is_of_one_address(listening, caplog):
+    harness = listening(Echo, max_connections_per_peer=2)
+    place = (harness.bound.address, harness.bound.port)
+    with (
+        socket.create_connection(place, timeout=10, source_address=("127.0.0.1", 0)) as one,
+        socket.create_connection(place, timeout=10, source_address=("127.0.0.1", 0)) as two,
+        socket.create_connection(place, timeout=10, source_address=("127.0.0.2", 0)) as other,
+    ):
+        assert ask(one) == ask(two) == ask(other) == b"?"
+        for _ in range(3):
+            with socket.create_connection(place, timeout=10, source_address=("127.0.0.1", 0)) as refused:
+                assert ended(refused)
+        assert ask(one) == b"?"
+    assert harness.wait_until_empty()
+    said = [each.message for each in caplog.records if "max_connections_per_peer" in each.message]
+    limit = "app.conf:7: 127.0.0.1 has 2 connections, the limit (max_connections_per_peer); further ones are refused"
+    assert said == [limit]
+    with socket.create_connection(place, timeout=10, source_address=("127.0.0.1", 0)) as again:
+        assert ask(again) == b"?"

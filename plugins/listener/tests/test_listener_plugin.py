@@ -21,6 +21,7 @@ from mtev_kernel.testing import KernelStarter, NotReady, PluginConformance, inli
 from mtev_listener import Listeners
 from mtev_listener._settings import ATTRIBUTES, CONFIG_KEYS, read_listeners
 from mtev_listener.plugin import ListenerPlugin
+from mtev_tls.plugin import TlsPlugin
 
 LISTENERS = """<listeners>
   <listener type="control_dispatch" port="0"/>
@@ -87,7 +88,11 @@ class Above(Plugin):
         self.commands[words] = function
 
 
-BELOW = (inline(ConfPlugin, manifest_of("mtev_conf")), inline(EventerPlugin, manifest_of("mtev_eventer")))
+BELOW = (
+    inline(ConfPlugin, manifest_of("mtev_conf")),
+    inline(EventerPlugin, manifest_of("mtev_eventer")),
+    inline(TlsPlugin, manifest_of("mtev_tls")),
+)
 LISTENER = inline(ListenerPlugin, manifest_of("mtev_listener"), distribution="mtev-listener 0.1.0")
 
 
@@ -227,7 +232,7 @@ def problems_of(mtev_kernel, listeners):
         ('type="mtev_console" port="1"', ("no enabled plugin speaks it", "mtev-telnet")),
         ('type="nonsense" port="1"', ("no enabled plugin speaks it", "control_dispatch, echo")),
         ('type="echo" port="1" fanout_pool="web"', ("fanout_pool", "web", "default")),
-        ('type="echo" port="1" ssl="on"', ("mtev-tls", "plaintext")),
+        ('type="echo" port="1" ssl="on"', ("there is no <certificate>", "TLS cannot be spoken")),
         ('type="echo" port="1" address="localhost"', ("localhost", "host names are not looked up")),
         ('type="echo"', ("port", "required")),
     ],

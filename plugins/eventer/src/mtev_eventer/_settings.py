@@ -51,10 +51,10 @@ _KEYS = (
     "rlim_nofiles",
     "show_jobq_callbacks_threshold",
     "show_loop_callbacks_threshold",
+    "ssl_ctx_cache_expiry",  # read by mtev-tls
 )
 _FOREIGN_KEYS = {
     "default_ca_chain": "nobody reads it in libmtev either",
-    "ssl_ctx_cache_expiry": "it belongs to TLS, which is not there yet",
 }
 _FOREIGN_PREFIX = "ssl_dhparam"
 

@@ -123,7 +123,23 @@ class Loop:
         self._slow = SlowLog("loop", pool.name, options.slow_ms)
         self._lock = threading.Lock()
         self._thread: LoopThread | None = None
+        self._load = 0
         self._timers = TimerTable()
+
+    @property
+    def load(self) -> int:
+        """How many connections live on it, as far as those who put them there tell."""
+        return self._load
+
+    def enter(self) -> None:
+        """Count one more connection for `load`."""
+        with self._lock:
+            self._load += 1
+
+    def leave(self) -> None:
+        """Count one connection less."""
+        with self._lock:
+            self._load -= 1
 
     @property
     def asyncio_loop(self) -> asyncio.AbstractEventLoop:

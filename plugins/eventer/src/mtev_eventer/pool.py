@@ -31,12 +31,22 @@ class Pool:
         self._lock = threading.Lock()
         self._next = 0
 
-    def choose(self) -> Loop:
-        """The loop whose turn it is."""
+    def choose(self, key: object = None) -> Loop:
+        """A loop for something new.
+
+        Args:
+            key: anything hashable that has always the same loop; None takes the loop whose turn it is.
+        """
+        if key is not None:
+            return self.loops[hash(key) % len(self.loops)]
         with self._lock:
             loop = self.loops[self._next]
             self._next = (self._next + 1) % len(self.loops)
         return loop
+
+    def least_loaded(self) -> Loop:
+        """The loop with the fewest connections, as far as those who put them there tell (`Loop.enter`)."""
+        return min(self.loops, key=lambda loop: loop.load)
 
     def __repr__(self) -> str:
         return f"<Pool {self.name} of {len(self.loops)}>"

@@ -26,6 +26,7 @@ class SocketInfo:
         local: its own address.
         remote: its peer's, None for one that listens.
         loop: name of the loop that serves it, where that is known.
+        detail: more about it in words, such as the TLS session and the peer's certificate.
     """
 
     callback: str
@@ -36,6 +37,7 @@ class SocketInfo:
     local: Address = None
     remote: Address = None
     loop: str = ""
+    detail: str = ""
 
 
 def mask_bits(mask: str) -> int:
@@ -89,4 +91,5 @@ def _describe(info: SocketInfo) -> dict[str, object]:
     for name, address in (("local", info.local), ("remote", info.remote)):
         if isinstance(address, tuple):
             shown[name] = {"address": address[0], "port": address[1]}
-    return {**shown, "impl": info.impl, "mask": mask_bits(info.mask), "eventer_pool": info.pool}
+    shown |= {"impl": info.impl, "mask": mask_bits(info.mask), "eventer_pool": info.pool}
+    return {**shown, "detail": info.detail} if info.detail else shown

@@ -154,7 +154,8 @@ class RestDispatcher:
         return request.fastpath
 
     def _denied(self, request: Request, verdict: Verdict) -> Response:
-        self._log.warning("%s from %s %s", _line(request), ascii(request.peer), verdict)
+        who = ascii(request.peer) + (f" (CN {request.remote_cn!a})" if request.remote_cn else "")
+        self._log.warning("%s from %s %s", _line(request), who, verdict)
         if (call := self._sites.auth_denied.call) is not None:
             response: object = call(request, verdict)
             if isinstance(response, Response) and response.status >= 300:

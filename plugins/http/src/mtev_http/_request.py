@@ -19,6 +19,8 @@ from ._target import Query, decode_path, parse_query, split_target
 from .errors import BadRequest, BodyTimeout, BodyTooLarge, HttpError, UnsupportedEncoding
 
 if TYPE_CHECKING:
+    from mtev_tls import TlsPeer
+
     from ._response import Handler
     from ._router import Route
 
@@ -40,6 +42,8 @@ class Link(Protocol):
     def config(self) -> Mapping[str, str]: ...
     @property
     def remote_cn(self) -> str: ...
+    @property
+    def tls(self) -> TlsPeer | None: ...
 
     def touch(self) -> None:
         """Something happened on the connection; for its idle time-out."""
@@ -183,6 +187,11 @@ class Request:
     def remote_cn(self) -> str:
         """The common name in the client's certificate; `""` without one."""
         return self.link.remote_cn
+
+    @property
+    def tls(self) -> TlsPeer | None:
+        """The TLS session and the client's certificate; None over a plain connection."""
+        return self.link.tls
 
     @property
     def raw_path(self) -> str:

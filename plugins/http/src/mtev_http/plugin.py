@@ -61,6 +61,8 @@ class HttpPlugin(Plugin):
             )
         listeners = self.context.services.require(Listeners)
         listeners.register_type("http_rest_api", self._protocol, summary="REST over HTTP/1.1")
+        for dispatch in ("http_rest_api", "control_dispatch"):  # what TLS may agree on
+            listeners.register_type(f"{dispatch}/alpn:http/1.1", self._protocol, summary="the same, by ALPN")
         for code in _COMMANDS:
             listeners.register_command(
                 "control_dispatch", code, self._protocol, name="mtev_wire_rest_api", version="1.0"

@@ -9,12 +9,15 @@ could be displaced by a protocol that exchanges itself. That a connection ended 
 
 Rules:
 
-1. Beyond `max_connections` a connection is accepted and closed at once: the peer sees a refusal instead of silence.
-   It is logged when that begins and, with the number of those turned away, when it is over.
+1. Beyond `max_connections`, and beyond `max_connections_per_peer` of one address, a connection is accepted and closed
+   at once: the peer sees a refusal instead of silence. It is logged when that begins and, with the number of those
+   turned away, when it is over.
 2. Out of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM), and on any error that it does not know, it stops
    looking for a moment and tries again: peers wait in the backlog, and no loop spins on a socket that stays readable.
 3. At most a batch is accepted per turn of the loop: a storm of connections does not starve those that are there.
 4. After `close` nothing is taken in any more, from any thread's point of view.
+5. What a connection has to do before its protocol begins (a PROXY header, the TLS handshake) has a time limit, and at
+   most `_HANDSHAKES` do it at once on a loop; the others wait their turn within the same limit.
 """
 
 from __future__ import annotations
@@ -24,26 +27,37 @@ import contextlib
 import errno
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from functools import partial
-from types import MappingProxyType
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from mtev_eventer import Loop, LoopStopped, SocketInfo, SocketTable
 
+from ._accept_thread import AcceptThread
 from ._activity import Sweep, looking_period_s
-from ._address import Endpoint, endpoint_of
+from ._address import Endpoint, endpoint_of, show_endpoint
 from ._handover import Opening
-from ._population import Population
+from ._population import Admission, Population
+from ._preface import read_proxy_header
+from ._refusals import Episodes
 from ._settings import ListenerSettings
 from ._sockets import AcceptedSocket, ListeningSocket
+from ._upgrade import SHUTDOWN_S
 from .connection import Connection, ProtocolFactory
+from .errors import ListenerError
+
+if TYPE_CHECKING:
+    from mtev_tls import ServerTls
 
 __all__ = ["Acceptor"]
 
 _log = logging.getLogger("mtev.listener")
 
 _BATCH = 64
+_HANDSHAKES = 256
 _PAUSE_S = 0.25
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _GONE_ALREADY = {errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM}
@@ -56,10 +70,16 @@ class Acceptor:
         settings: the listener.
         listening: its socket, bound.
         loop: which loop watches it.
-        choose: on which loop the next connection lives; thread-safe.
+        choose: on which loop the next connection, of that peer, lives; thread-safe.
         factory: makes the protocol of a connection.
         sockets: the table to appear in.
         counted: whether the system counts the bytes of TCP connections.
+        population: the connections of the listener, which several acceptors may share.
+        tls: how to speak TLS; None for not at all.
+
+    Attributes:
+        settings: as above; replaced when the configuration changes. New connections go by the new ones.
+        tls: as above, likewise.
     """
 
     def __init__(
@@ -68,24 +88,29 @@ class Acceptor:
         listening: ListeningSocket,
         *,
         loop: Loop,
-        choose: Callable[[], Loop],
+        choose: Callable[[Endpoint], Loop],
         factory: ProtocolFactory,
         sockets: SocketTable,
         counted: bool,
+        population: Population,
+        tls: ServerTls | None = None,
     ) -> None:
         self.settings = settings
         self.local = listening.local
         self.loop = loop
-        self.population = Population(settings.max_connections)
+        self.population = population
+        self.tls = tls
         self._listening = listening
         self._choose = choose
         self._factory = factory
         self._sockets = sockets
         self._counted = counted
-        self._config = MappingProxyType(dict(settings.config))
+        self._handshakes: dict[str, asyncio.Semaphore] = {}
+        self._episodes = Episodes(_log)
         self._sweeps: dict[str, Sweep] = {}
         self._timers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._thread: AcceptThread | None = None
         self._armed = False
         self._closing = False
         self._closed = threading.Event()
@@ -103,13 +128,26 @@ class Acceptor:
 
     def start(self) -> None:
         """Begin to accept. Thread-safe."""
-        self.loop.call(self._arm)
+        if not self.settings.accept_thread:
+            self.loop.call(self._arm)
+        elif not self._closing:
+            self._thread = AcceptThread(f"accept {show_endpoint(self.local)}", self._listening.socket, self._accept)
+            self._thread.ended = self._release
+            self._thread.start()
+
+    def set_backlog(self, backlog: int) -> None:
+        """Have the system keep more or fewer connections waiting. Thread-safe."""
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            self._listening.socket.listen(backlog)
 
     def close(self) -> None:
         """Accept no more and close the listening socket; connections stay. Thread-safe, harmless to repeat."""
         if self._closing:
             return
         self._closing = True
+        if self._thread is not None:
+            self._thread.stop()
+            return
         try:
             self.loop.call(self._close)
         except LoopStopped:  # the loop is gone, and with it whatever watched the socket
@@ -142,31 +180,40 @@ class Acceptor:
     def _arm(self) -> None:
         if not self._closing and not self._armed:
             self._armed = True
-            self.loop.asyncio_loop.add_reader(self._listening.socket, self._accept)
+            self.loop.asyncio_loop.add_reader(self._listening.socket, self._on_readable)
 
     def _disarm(self) -> None:
         if self._armed:
             self._armed = False
             self.loop.asyncio_loop.remove_reader(self._listening.socket)
 
-    def _accept(self) -> None:
+    def _on_readable(self) -> None:
+        pause_s = self._accept()
+        if pause_s:
+            self._disarm()
+            self.loop.asyncio_loop.call_later(pause_s, self._arm)
+
+    # On the loop of the listening socket, or on its accept thread
+
+    def _accept(self) -> float:
+        """Accept a batch; for how many seconds not to look again, 0 to go on."""
         for _ in range(_BATCH):
             if self._closing:
-                return
+                return 0.0
             try:
                 accepted, address = self._listening.socket.accept()
             except BlockingIOError:  # at the limit, accept says EMFILE even when nobody waits: only this is recovery
                 self._exhausted = False
-                return
+                return 0.0
             except OSError as error:
                 if error.errno in _GONE_ALREADY:
                     continue
-                self._pause(error)
-                return
+                self._out_of_something(error)
+                return _PAUSE_S
             self._admit(accepted, endpoint_of(address))
+        return 0.0
 
-    def _pause(self, error: OSError) -> None:
-        self._disarm()
+    def _out_of_something(self, error: OSError) -> None:
         if not self._exhausted:  # say it once, not four times a second
             self._exhausted = True
             advice = "; raise the limit on open files" if error.errno in _EXHAUSTED else ""
@@ -177,22 +224,22 @@ class Acceptor:
                 _PAUSE_S,
                 advice,
             )
-        self.loop.asyncio_loop.call_later(_PAUSE_S, self._arm)
 
     def _admit(self, accepted: socket.socket, peer: Endpoint) -> None:
         settings = self.settings
-        loop = self._choose()
+        loop = self._choose(peer)
         connection = Connection(
             type=settings.type,
             loop=loop,
-            config=self._config,
+            config=settings.config,
             peer=peer,
             local=_local_end(accepted, self.local),
             where=settings.where,
         )
-        if not self.population.admit(connection):
+        admission = self.population.admit(connection)
+        if admission is not Admission.ADMITTED:
             accepted.close()
-            self._refused()
+            self._refused(admission, peer)
             return
         self._accepted_again()
         descriptor = AcceptedSocket(accepted, partial(self._gone, connection))
@@ -207,7 +254,8 @@ class Acceptor:
                 loop=loop.name,
             )
         )
-        if loop is self.loop:
+        loop.enter()
+        if loop.here:
             self._begin(connection, descriptor)
             return
         try:
@@ -215,8 +263,10 @@ class Acceptor:
         except LoopStopped:  # that loop is gone: the service is stopping
             descriptor.close()
 
-    def _refused(self) -> None:
-        if not self._refusing_since:
+    def _refused(self, admission: Admission, peer: Endpoint) -> None:
+        if admission is Admission.PEER_FULL:
+            self._refused_peer(peer)
+        elif not self._refusing_since:
             self._refusing_since = self.population.refused
             _log.warning(
                 "%s: %s has %d connections, the limit (max_connections); further ones are refused",
@@ -224,6 +274,15 @@ class Acceptor:
                 self.settings.type,
                 self.settings.max_connections,
             )
+
+    def _refused_peer(self, peer: Endpoint) -> None:
+        host = peer[0] if isinstance(peer, tuple) else show_endpoint(peer)
+        self._episodes.tell(
+            "peer",
+            logging.WARNING,
+            f"{self.settings.where}: {host} has {self.settings.max_connections_per_peer} connections, the limit "
+            "(max_connections_per_peer); further ones are refused",
+        )
 
     def _accepted_again(self) -> None:
         if self._refusing_since:
@@ -246,29 +305,94 @@ class Acceptor:
 
     def _begin(self, connection: Connection, descriptor: AcceptedSocket) -> None:
         task = connection.loop.asyncio_loop.create_task(self._set_up(connection, descriptor))
+        connection.opening(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _set_up(self, connection: Connection, descriptor: AcceptedSocket) -> None:
+        try:
+            await self._connect(connection, descriptor)
+        except Exception as error:  # whatever keeps one connection from beginning ends that one
+            self._failed(connection, error)
+            descriptor.give_up()
+        except BaseException:
+            descriptor.give_up()
+            raise
+
+    async def _connect(self, connection: Connection, descriptor: AcceptedSocket) -> None:
+        settings, tls = self.settings, self.tls
         counted = self._counted and descriptor.family != socket.AF_UNIX
-        timeout_s = self.settings.idle_timeout_s
+        timeout_s = settings.idle_timeout_s
 
         def opening() -> Opening:
+            if timeout_s:
+                self._sweep(connection.loop, timeout_s).add(connection)
             return Opening(
-                connection, self._factory, no_delay=self.settings.no_delay, watch_reads=bool(timeout_s) and not counted
+                connection, self._factory, no_delay=settings.no_delay, watch_reads=bool(timeout_s) and not counted
             )
 
-        try:
-            if timeout_s:
-                connection.watch(descriptor, counted=counted)
-                self._sweep(connection.loop, timeout_s).add(connection)
-            await connection.loop.asyncio_loop.connect_accepted_socket(opening, descriptor)
-        except Exception as error:  # whatever keeps one connection from beginning ends that one
-            _log.info("%s: it ended before it began: %s", connection, error)
-            descriptor.close()
-        except BaseException:
-            descriptor.close()
-            raise
+        if timeout_s:
+            connection.watch(descriptor, counted=counted)
+        loop = connection.loop.asyncio_loop
+        if tls is None and settings.proxy_protocol == "off":
+            await loop.connect_accepted_socket(opening, descriptor)
+            return
+        async with asyncio.timeout(settings.handshake_timeout_s), self._turn(connection.loop):
+            if settings.proxy_protocol != "off":
+                await self._introduce(connection, descriptor)
+            if tls is None:
+                await loop.connect_accepted_socket(opening, descriptor)
+            else:
+                await loop.connect_accepted_socket(
+                    opening,
+                    descriptor,
+                    ssl=tls.context,
+                    ssl_handshake_timeout=settings.handshake_timeout_s,
+                    ssl_shutdown_timeout=SHUTDOWN_S,
+                )
+
+    async def _introduce(self, connection: Connection, descriptor: AcceptedSocket) -> None:
+        """Learn from a proxy who is behind it."""
+        proxy = connection.peer
+        if isinstance(proxy, tuple):
+            address = ip_address(proxy[0].partition("%")[0])
+            if not any(address in network for network in self.settings.proxy_from):
+                raise ListenerError("it may not speak the PROXY protocol (proxy_from)")
+        header = await read_proxy_header(descriptor, self.settings.proxy_protocol)
+        if header.source is None:
+            return
+        connection.proxy, connection.peer = proxy, header.source
+        if connection.info is not None:
+            connection.info.remote = header.source
+        host = header.source[0] if isinstance(header.source, tuple) else ""
+        if not self.population.is_behind_proxy(connection, host):
+            self._refused_peer(header.source)
+            raise _Refused
+
+    def _turn(self, loop: Loop) -> asyncio.Semaphore:
+        turn = self._handshakes.get(loop.name)
+        if turn is None:
+            turn = self._handshakes[loop.name] = asyncio.Semaphore(_HANDSHAKES)
+        return turn
+
+    def _failed(self, connection: Connection, error: Exception) -> None:
+        """Say why a connection did not begin. A peer can repeat it without end, so most of it is only counted."""
+        if isinstance(error, _Refused):
+            return
+        peer = show_endpoint(connection.proxy or connection.peer)
+        if self.tls is None:
+            self._episodes.tell("other", logging.INFO, f"{connection}: it ended before it began: {error}")
+        elif isinstance(error, (TimeoutError, ConnectionAbortedError)):
+            limit = f"the handshake took longer than {self.settings.handshake_timeout_s:g} s"
+            self._episodes.tell(
+                "slow", logging.WARNING, f"{self.settings.where}: SSL accept failed from {peer}: {limit}"
+            )
+        elif isinstance(error, (ssl.SSLError, ListenerError)):
+            reason = getattr(error, "reason", None) or str(error)
+            text = f"{self.settings.where}: SSL accept failed from {peer}: {reason}"
+            self._episodes.tell("handshake", logging.WARNING, text)
+        else:  # the peer left
+            self._episodes.tell("left", logging.DEBUG, f"{self.settings.where}: SSL accept failed from {peer}: {error}")
 
     def _sweep(self, loop: Loop, timeout_s: float) -> Sweep:
         sweep = self._sweeps.get(loop.name)
@@ -280,6 +404,7 @@ class Acceptor:
 
     def _gone(self, connection: Connection) -> None:
         connection.closed()
+        connection.loop.leave()
         self.population.discard(connection)
         sweep = self._sweeps.get(connection.loop.name)
         if sweep is not None:
@@ -287,6 +412,10 @@ class Acceptor:
         info, connection.info = connection.info, None
         if info is not None:
             self._sockets.remove(info)
+
+
+class _Refused(Exception):
+    """A limit was reached, and that was said already."""
 
 
 def _local_end(accepted: socket.socket, listening: Endpoint) -> Endpoint:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["Endpoint", "TcpAddress", "UnixAddress", "endpoint_of", "parse_address", "show_endpoint"]
+__all__ = [
+    "Endpoint",
+    "TcpAddress",
+    "UnixAddress",
+    "endpoint_of",
+    "group_id",
+    "parse_address",
+    "show_endpoint",
+    "user_id",
+]
 
 Endpoint = tuple[str, int] | str | None
 """One end of a connection: host and port, the path of a unix socket, or None where there is no name for it."""
@@ -34,32 +45,49 @@ class TcpAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """The path of a unix socket, and the permissions that it gets."""
+    """The path of a unix socket, the permissions that it gets, and whom it belongs to.
+
+    Args:
+        path: absolute.
+        mode: permissions.
+        owner: name or number of its owner; `""` for whoever runs the service.
+        group: likewise.
+    """
 
     path: str
     mode: int = 0o600
+    owner: str = ""
+    group: str = ""
 
     def __str__(self) -> str:
         return self.path
 
 
-def parse_address(text: str, port: int | None, mode: int = 0o600) -> TcpAddress | UnixAddress:
+def parse_address(
+    text: str, port: int | None, mode: int = 0o600, owner: str = "", group: str = ""
+) -> TcpAddress | UnixAddress:
     """Parse the `address` of a listener, in libmtev's order: a path, IPv4, IPv6, then the names for "any".
 
     Args:
         text: a path that begins with `/`, an IP literal, `*`, `inet:*` or `inet6:*`.
         port: needed unless it is a path.
         mode: permissions of a unix socket.
+        owner: whom it belongs to.
+        group: likewise.
 
     Raises:
-        ValueError: it is none of these, the path is too long, or the port is missing.
+        ValueError: it is none of these, the path is too long, the port is missing, or there is no such owner.
     """
     if text.startswith("/"):
         if "\0" in text or text.endswith("/"):
             raise ValueError(f"address: '{text}' cannot be the path of a socket")
         if len(os.fsencode(text)) > _UNIX_PATH_BYTES:
             raise ValueError(f"address: '{text}' is longer than the {_UNIX_PATH_BYTES} bytes that sockets allow")
-        return UnixAddress(text, mode)
+        if owner:
+            user_id(owner)
+        if group:
+            group_id(group)
+        return UnixAddress(text, mode, owner, group)
     host = _ANY.get(text)
     if host is None:
         try:
@@ -72,6 +100,30 @@ def parse_address(text: str, port: int | None, mode: int = 0o600) -> TcpAddress 
     if port is None:
         raise ValueError(f"the attribute 'port' is required with the address '{text}'; 0 lets the system choose one")
     return TcpAddress(host, port)
+
+
+def user_id(name: str) -> int:
+    """The number of a user, by name or number.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise ValueError(f"there is no user '{name}'") from None
+
+
+def group_id(name: str) -> int:
+    """The number of a group, by name or number.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ValueError(f"there is no group '{name}'") from None
 
 
 def endpoint_of(address: object) -> Endpoint:

@@ -1,7 +1,8 @@
 """Handing a transport to a protocol: at the beginning of a connection, and when command dispatch has made its choice.
 
-The loop's transport speaks to the protocol directly from then on; nothing of ours stands between them. The exception is
-`ReadWatch`, put in between where there is an idle timeout and the system does not count bytes.
+The loop's transport speaks to the protocol directly from then on; nothing of ours stands between them. The exceptions
+are `ReadWatch`, put in between where there is an idle timeout and the system does not count bytes, and what measures
+callbacks where the pool is profiled.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import logging
 import socket
 from typing import cast
 
+from mtev_tls import peer_of
+
+from ._between import Between, feed
 from .connection import Connection, ProtocolFactory
 
 __all__ = ["Opening", "ReadWatch", "feed", "hand_over"]
@@ -38,7 +42,11 @@ class Opening(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there."""
         connection = self._connection
+        connection.opening(None)
         connection.transport = cast("asyncio.Transport", transport)
+        session = transport.get_extra_info("ssl_object")
+        if session is not None:
+            connection.secured(peer_of(session))
         _set_no_delay(transport, self._no_delay)
         if connection.draining:
             connection.close()
@@ -57,15 +65,17 @@ def hand_over(
         connection: with its transport.
         factory: makes the protocol.
         data: what was read already; the protocol receives it first.
-        watch_reads: put a `ReadWatch` in between; done anyway where one was before.
+        watch_reads: put a `ReadWatch` in between; whatever was there before stays.
     """
     transport = connection.transport
     assert transport is not None
     try:
         protocol = factory(connection)
-        if watch_reads or isinstance(transport.get_protocol(), ReadWatch):
-            protocol = ReadWatch(connection, protocol)
-        transport.set_protocol(protocol)
+        current = transport.get_protocol()
+        if isinstance(current, Between):
+            current.put(protocol)
+        else:
+            transport.set_protocol(ReadWatch(connection, protocol) if watch_reads else protocol)
         protocol.connection_made(transport)
         if data and not transport.is_closing():
             feed(protocol, data)
@@ -74,43 +84,24 @@ def hand_over(
         transport.abort()
 
 
-def feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:
-    """Give bytes to a protocol of either kind, as a transport does."""
-    if not isinstance(protocol, asyncio.BufferedProtocol):
-        cast("asyncio.Protocol", protocol).data_received(data)
-        return
-    rest = memoryview(data)
-    while rest:
-        buffer = memoryview(protocol.get_buffer(len(rest))).cast("B")
-        if not buffer:
-            raise RuntimeError("get_buffer() returned an empty buffer")
-        size = min(len(buffer), len(rest))
-        buffer[:size] = rest[:size]
-        protocol.buffer_updated(size)
-        rest = rest[size:]
-
-
-class ReadWatch(asyncio.Protocol):
-    """Touches the connection at each read, and passes everything on to the real protocol.
+class ReadWatch(Between):
+    """Touches the connection at each read, and passes everything on.
 
     Args:
         connection: what to touch.
-        protocol: the real one, of either kind.
+        protocol: the real one.
     """
 
+    __slots__ = ("_touch",)
+
     def __init__(self, connection: Connection, protocol: asyncio.BaseProtocol) -> None:
+        super().__init__(protocol)
         self._touch = connection.touch
-        self._protocol = protocol
-        self.connection_made = protocol.connection_made  # type: ignore[method-assign]  # passed on as they are
-        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]  # likewise
-        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]  # likewise
-        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]  # likewise
-        self.eof_received = cast("asyncio.Protocol", protocol).eof_received  # type: ignore[method-assign]  # likewise
 
     def data_received(self, data: bytes) -> None:
         """Note that there was something, and pass it on."""
         self._touch()
-        feed(self._protocol, data)
+        super().data_received(data)
 
 
 def _set_no_delay(transport: asyncio.BaseTransport, no_delay: bool) -> None:

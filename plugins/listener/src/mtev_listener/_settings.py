@@ -9,37 +9,60 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TypeVar
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import MappingProxyType
+from typing import Literal, TypeVar
 
-from mtev_conf import Configuration, Section, parse_boolean, parse_integer
+from mtev_conf import Configuration, Section, parse_boolean, parse_enumeration, parse_integer
 from mtev_kernel.errors import ConfigurationError
+from mtev_tls import TlsSettings, read_tls
 
 from ._address import TcpAddress, UnixAddress, parse_address
 
 __all__ = ["ATTRIBUTES", "CONFIG_KEYS", "ListenerSettings", "Reading", "read_listeners"]
 
 ATTRIBUTES = (
+    "accept",
     "accept_thread",
     "address",
     "backlog",
     "fanout",
     "fanout_pool",
+    "group",
     "mode",
+    "owner",
     "port",
     "require_env",
     "ssl",
+    "systemd",
     "type",
 )
 """What a `<listener>` may say."""
 
-CONFIG_KEYS = ("command_timeout", "idle_timeout", "max_connections", "no_delay")
+CONFIG_KEYS = (
+    "command_timeout",
+    "handshake_timeout",
+    "idle_timeout",
+    "max_connections",
+    "max_connections_per_peer",
+    "no_delay",
+    "proxy_from",
+    "proxy_protocol",
+)
 """The keys of `<config>` that the listener itself obeys."""
 
 DEFAULT_ADDRESS = "127.0.0.1"
 DEFAULT_BACKLOG = 1024
 DEFAULT_COMMAND_TIMEOUT_MS = 10_000
+DEFAULT_HANDSHAKE_TIMEOUT_MS = 10_000
 DEFAULT_MAX_CONNECTIONS = 10_000
+DEFAULT_PROXY_FROM = "127.0.0.0/8,::1/128"
 
+Fanout = Literal["", "round_robin", "least_loaded", "peer"]
+Accept = Literal["one", "each"]
+ProxyVersion = Literal["off", "v1", "v2", "any"]
+
+_FANOUTS: Mapping[str, Fanout] = {"round_robin": "round_robin", "least_loaded": "least_loaded", "peer": "peer"}
 _LARGEST = 2**31 - 1
 _LARGEST_PORT = 65535
 T = TypeVar("T")
@@ -54,12 +77,20 @@ class ListenerSettings:
         address: where it listens.
         where: `file:line` of the element.
         backlog: how many connections the system keeps waiting to be accepted.
-        fanout: spread connections over the loops of the pool, instead of keeping them on the accepting loop.
+        fanout: how connections are spread over the loops of the pool; "" keeps them on the accepting loop.
         fanout_pool: name of that pool; `""` for the default one.
         no_delay: send small packets at once (TCP_NODELAY).
         idle_timeout_s: close a connection on which nothing was read or written for that long; 0 means never.
         max_connections: refuse further ones beyond that many; 0 means no limit.
         command_timeout_s: how long `control_dispatch` waits for its four bytes.
+        accept_thread: accept on a thread of its own, instead of on a loop.
+        accept: `one` socket for all loops, or `each` loop of the pool its own (SO_REUSEPORT).
+        systemd: name of the socket that systemd has opened; `""` for none.
+        max_connections_per_peer: refuse further ones of the same address beyond that many; 0 means no limit.
+        handshake_timeout_s: how long the TLS handshake may take, and the PROXY header before it.
+        proxy_protocol: `off`, or which version of the PROXY protocol every connection begins with.
+        proxy_from: who may speak it; of others the header is not read.
+        tls: how to speak TLS; None for not at all.
         config: the merged `<config>`, for the protocol.
     """
 
@@ -67,13 +98,24 @@ class ListenerSettings:
     address: TcpAddress | UnixAddress
     where: str = ""
     backlog: int = DEFAULT_BACKLOG
-    fanout: bool = False
+    fanout: Fanout = ""
     fanout_pool: str = ""
     no_delay: bool = True
     idle_timeout_s: float = 0.0
     max_connections: int = DEFAULT_MAX_CONNECTIONS
     command_timeout_s: float = DEFAULT_COMMAND_TIMEOUT_MS / 1000
+    accept_thread: bool = False
+    accept: Accept = "one"
+    systemd: str = ""
+    max_connections_per_peer: int = 0
+    handshake_timeout_s: float = DEFAULT_HANDSHAKE_TIMEOUT_MS / 1000
+    proxy_protocol: ProxyVersion = "off"
+    proxy_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    tls: TlsSettings | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", MappingProxyType(dict(self.config)))  # connections share it
 
 
 @dataclass(slots=True)
@@ -106,6 +148,20 @@ def read_listeners(configuration: Configuration) -> Reading:
     return reading
 
 
+def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Addresses and networks with commas between, or `any`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if text.strip() == "any":
+        text = "0.0.0.0/0,::/0"
+    try:
+        return tuple(ip_network(each.strip()) for each in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"{error}; write addresses or networks with commas between, or any") from None
+
+
 def _place(settings: ListenerSettings) -> object:
     """What two listeners cannot have in common. Ports that the system chooses never clash."""
     match settings.address:
@@ -135,23 +191,35 @@ class _Reader:
         port = self._try(self._port, any_port)
         mode = self._try(self._mode, 0o600)
         where_to = self._try(lambda: self._address(port, mode), None)
+        systemd = section.string("systemd", "").strip()
         backlog = self._try(lambda: section.integer("backlog", DEFAULT_BACKLOG, minimum=1, maximum=_LARGEST), 1)
-        fanout = self._try(lambda: section.boolean("fanout", False), False)
+        none: Fanout = ""
+        fanout = self._try(self._fanout, none)
         pool = section.string("fanout_pool", "")
-        self._try(lambda: section.boolean("accept_thread", True), True)
-        if self._try(lambda: section.boolean("ssl", False), False):
-            self._wrong(
-                section.error(
-                    "ssl=\"on\" needs the plugin 'tls' (mtev-tls, not released yet), and this release of mtev-listener "
-                    "cannot use it yet; the listener is refused, for it would speak plaintext otherwise"
-                )
-            )
+        accept = self._try(lambda: section.choice("accept", ("one", "each"), "one"), "one")
+        accept_thread = self._try(lambda: section.boolean("accept_thread", False), False)
+        tls = self._tls()
         idle_ms = self._key(config, "idle_timeout", 0, lambda text: parse_integer(text, 0, _LARGEST))
         limit = self._key(config, "max_connections", DEFAULT_MAX_CONNECTIONS, lambda text: parse_integer(text, 0))
         command_ms = self._key(
             config, "command_timeout", DEFAULT_COMMAND_TIMEOUT_MS, lambda text: parse_integer(text, 1, _LARGEST)
         )
         no_delay = self._key(config, "no_delay", True, parse_boolean)
+        handshake_ms = self._key(
+            config, "handshake_timeout", DEFAULT_HANDSHAKE_TIMEOUT_MS, lambda text: parse_integer(text, 1, _LARGEST)
+        )
+        per_peer = self._key(config, "max_connections_per_peer", 0, lambda text: parse_integer(text, 0))
+        proxy = self._key(
+            config, "proxy_protocol", "off", lambda text: parse_enumeration(text, ("off", "v1", "v2", "any"))
+        )
+        proxy_from = self._key(config, "proxy_from", parse_networks(DEFAULT_PROXY_FROM), parse_networks)
+        if accept == "each" and (isinstance(where_to, UnixAddress) or accept_thread or systemd):
+            self._wrong(
+                section.error(
+                    'accept="each" is for IP addresses that this service binds itself, and without accept_thread'
+                )
+            )
+        spread: Fanout = "round_robin" if pool else ""
         if not self._sound or where_to is None:
             return None
         return ListenerSettings(
@@ -159,14 +227,47 @@ class _Reader:
             address=where_to,
             where=section.where,
             backlog=backlog,
-            fanout=fanout or bool(pool),
+            fanout=fanout or spread,
             fanout_pool=pool,
             no_delay=no_delay,
             idle_timeout_s=idle_ms / 1000,
             max_connections=limit,
             command_timeout_s=command_ms / 1000,
+            accept_thread=accept_thread,
+            accept="each" if accept == "each" else "one",
+            systemd=systemd,
+            max_connections_per_peer=per_peer,
+            handshake_timeout_s=handshake_ms / 1000,
+            proxy_protocol="v1" if proxy == "v1" else "v2" if proxy == "v2" else "any" if proxy == "any" else "off",
+            proxy_from=proxy_from if proxy != "off" else (),
+            tls=tls,
             config=config,
         )
+
+    def _fanout(self) -> Fanout:
+        text = self._section.string("fanout", "").strip()
+        if text in _FANOUTS:
+            return _FANOUTS[text]
+        if not text:
+            return ""
+        try:
+            return "round_robin" if parse_boolean(text) else ""
+        except ValueError:
+            raise self._section.error(
+                f"fanout: '{text}' means nothing; write on, off, or how: {', '.join(_FANOUTS)}"
+            ) from None
+
+    def _tls(self) -> TlsSettings | None:
+        if not self._try(lambda: self._section.boolean("ssl", False), False):
+            near = self._section.sections("sslconfig")
+            if near:
+                self._reading.warnings.append(str(near[-1].error('it has no effect without ssl="on" on the listener')))
+            return None
+        reading = read_tls(self._section, side="server")
+        self._reading.warnings.extend(each for each in reading.warnings if each not in self._reading.warnings)
+        for problem in reading.problems:
+            self._wrong(problem)
+        return reading.settings
 
     def _type(self) -> str:
         kind = self._section.string("type").strip()
@@ -179,7 +280,8 @@ class _Reader:
 
     def _address(self, port: int | None, mode: int) -> TcpAddress | UnixAddress:
         try:
-            return parse_address(self._section.string("address", DEFAULT_ADDRESS), port, mode)
+            owner, group = self._section.string("owner", ""), self._section.string("group", "")
+            return parse_address(self._section.string("address", DEFAULT_ADDRESS), port, mode, owner, group)
         except ValueError as error:
             raise self._section.error(str(error)) from error
 

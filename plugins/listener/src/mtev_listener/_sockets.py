@@ -4,7 +4,7 @@ Rules:
 
 1. What is not a dead unix socket is never removed: a file, a directory, a symbolic link, or a socket that somebody
    still answers on stays, and the bind fails. At the end only the very socket that was bound is removed.
-2. A unix socket has its permissions before anybody can connect: bind, chmod, then listen.
+2. A unix socket has its owner and permissions before anybody can connect: bind, chown, chmod, then listen.
 3. Event loops differ in how they call protocols, but both asyncio and uvloop own the socket object of a transport, and
    end with `close()` or `detach()` on it, once, after the last `connection_lost`. `AcceptedSocket` reports that moment,
    which makes it the one place where connections are counted: whatever protocol is in charge by then.
@@ -18,13 +18,16 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from ._address import TcpAddress, UnixAddress, endpoint_of
+from ._address import TcpAddress, UnixAddress, endpoint_of, group_id, show_endpoint, user_id
+from ._owner import owner_of
 from ._settings import ListenerSettings
+from ._systemd import adopt
 from .errors import BindError
 
-__all__ = ["AcceptedSocket", "ListeningSocket", "listen"]
+__all__ = ["AcceptedSocket", "ListeningSocket", "adopt_socket", "listen"]
 
 _RETRIABLE = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ADVICE = {
@@ -56,6 +59,15 @@ class AcceptedSocket(socket.socket):
         super().close()
         if self.fileno() == -1:
             self._report()
+
+    def give_up(self) -> None:
+        """Close it, also where an event loop holds on to it.
+
+        A loop that was about to begin may wait for the peer for a while yet; that the connection is shut down tells it.
+        """
+        with contextlib.suppress(OSError):  # the peer has done so already
+            self.shutdown(socket.SHUT_RDWR)
+        self.close()
 
     def detach(self) -> int:
         """Give the descriptor away, and report it."""
@@ -92,19 +104,27 @@ class ListeningSocket:
         self.socket.close()
 
 
-def listen(settings: ListenerSettings) -> ListeningSocket:
+def listen(settings: ListenerSettings, *, port: int | None = None) -> ListeningSocket:
     """Bind and listen. Connections queue up from now on; accepting them is another matter. Blocks for moments only.
 
+    Args:
+        settings: where and how.
+        port: in the place of that of the settings: the one that the system chose for the first of several sockets.
+
     Raises:
-        BindError: it cannot; the message names the element and the address.
+        BindError: it cannot; the message names the element, the address, and who is there if that can be known.
     """
     address = settings.address
     try:
         if isinstance(address, UnixAddress):
             return _listen_unix(address, settings.backlog)
-        return _listen_tcp(address, settings.backlog)
+        shared = settings.accept == "each"
+        return _listen_tcp(address if port is None else replace(address, port=port), settings.backlog, shared=shared)
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "")
+        owner = owner_of(address) if error.errno == errno.EADDRINUSE else ""
+        if owner:
+            advice = f"{owner} listens there; stop it, or choose another address"
         raise BindError(
             f'{settings.where}: <listener type="{settings.type}"> cannot listen on {address}: '
             f"{error.strerror or error}" + (f"; {advice}" if advice else ""),
@@ -112,12 +132,36 @@ def listen(settings: ListenerSettings) -> ListeningSocket:
         ) from error
 
 
-def _listen_tcp(address: TcpAddress, backlog: int) -> ListeningSocket:
+def adopt_socket(settings: ListenerSettings, descriptor: int) -> ListeningSocket:
+    """A socket that somebody else has opened and listens on, in the place of `listen`.
+
+    Raises:
+        BindError: it is no such socket, or not where the settings say.
+    """
+    opening = f'{settings.where}: <listener type="{settings.type}"> cannot take the socket that systemd has opened'
+    try:
+        found = adopt(descriptor)
+    except (OSError, ValueError) as error:
+        raise BindError(f"{opening}: {error}", retriable=False) from error
+    made = ListeningSocket(found, None)
+    wanted = settings.address
+    expected = wanted.path if isinstance(wanted, UnixAddress) else (wanted.host, wanted.port)
+    if made.local != expected:
+        found.detach()
+        raise BindError(
+            f"{opening}: it is {show_endpoint(made.local)}, and the configuration says {wanted}", retriable=False
+        )
+    return made
+
+
+def _listen_tcp(address: TcpAddress, backlog: int, *, shared: bool = False) -> ListeningSocket:
     listening = socket.socket(address.family, socket.SOCK_STREAM)
     with contextlib.ExitStack() as undo:
         undo.callback(listening.close)
         listening.setblocking(False)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((address.host, address.port))
         listening.listen(backlog)
         undo.pop_all()
@@ -132,6 +176,8 @@ def _listen_unix(address: UnixAddress, backlog: int) -> ListeningSocket:
         listening.setblocking(False)
         listening.bind(address.path)
         undo.callback(_unlink_quietly, address.path)
+        if address.owner or address.group:
+            os.chown(address.path, *_ids(address))
         Path(address.path).chmod(address.mode)
         listening.listen(backlog)
         undo.pop_all()
@@ -158,6 +204,13 @@ def _remove_dead(path: str) -> None:
             raise OSError(errno.EADDRINUSE, "another process listens there") from None
         else:
             raise OSError(errno.EADDRINUSE, "another process listens there")
+
+
+def _ids(address: UnixAddress) -> tuple[int, int]:
+    """User and group by number; -1 leaves them as they are. The names were checked with the settings."""
+    user = user_id(address.owner) if address.owner else -1
+    group = group_id(address.group) if address.group else -1
+    return user, group
 
 
 def _unlink_quietly(path: str) -> None:

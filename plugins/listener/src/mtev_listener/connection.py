@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ._activity import tcp_counters
 from ._address import Endpoint, show_endpoint
+from ._between import Between
+from ._upgrade import upgrade
 
 if TYPE_CHECKING:
     import socket
 
     from mtev_eventer import Loop, SocketInfo
+    from mtev_tls import ServerTls, TlsPeer
 
 __all__ = ["Connection", "ProtocolFactory"]
 
@@ -33,11 +36,13 @@ class Connection:
         local: our end, in the same form.
         loop: the loop that it runs on.
         where: `file:line` of the listener.
-        tls: None; there is no TLS yet.
-        remote_cn: common name in the peer's certificate; `""` without one.
+        proxy: who handed the connection on, where `peer` is known from a PROXY header; None otherwise.
+        tls: the TLS session and the peer's certificate; None on a plain connection.
+        remote_cn: common name in the peer's certificate; `""` without one, and for one that was not verified.
         command: the four bytes that `control_dispatch` went by; `b""` otherwise. The protocol receives them too.
         info: its line in the table of sockets; None once it is closed. A protocol may refine `info.callback`.
-        transport: the transport; None until the connection is set up.
+        transport: the transport; None until the connection is set up. Another one after `start_tls`.
+        counted_peer: the address under which the listener counts it; of no use to protocols.
     """
 
     __slots__ = (
@@ -46,14 +51,17 @@ class Connection:
         "_counted",
         "_draining",
         "_drains",
+        "_opening",
         "_socket",
         "_touched",
         "command",
         "config",
+        "counted_peer",
         "info",
         "local",
         "loop",
         "peer",
+        "proxy",
         "remote_cn",
         "tls",
         "transport",
@@ -79,7 +87,9 @@ class Connection:
         self.local = local
         self.where = where
         self.info = info
-        self.tls: None = None
+        self.proxy: Endpoint = None
+        self.tls: TlsPeer | None = None
+        self.counted_peer = ""
         self.remote_cn = ""
         self.command = b""
         self.transport: asyncio.Transport | None = None
@@ -89,6 +99,7 @@ class Connection:
         self._touched = False
         self._counted = False
         self._socket: socket.socket | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     @property
     def draining(self) -> bool:
@@ -125,15 +136,64 @@ class Connection:
         """Close it in order: what was written is still sent. Harmless to repeat."""
         if self.transport is not None:
             self.transport.close()
+        elif self._opening is not None:
+            self._opening.cancel()
 
     def abort(self) -> None:
         """Close it at once; what was not sent yet is lost. Harmless to repeat."""
         if self.transport is not None:
             self.transport.abort()
+        elif self._opening is not None:
+            self._opening.cancel()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Put another protocol in charge, and keep whatever of the listener stands between it and the transport.
+
+        Its `connection_made` is not called; it finds the transport in `transport`.
+        """
+        assert self.transport is not None, "a connection without a transport has no protocol to exchange"
+        current = self.transport.get_protocol()
+        if isinstance(current, Between):
+            current.put(protocol)
+        else:
+            self.transport.set_protocol(protocol)
+
+    def start_tls(self, tls: ServerTls, *, timeout_s: float = 10.0) -> Awaitable[TlsPeer]:
+        """Upgrade a plain connection to TLS, as after STARTTLS; this side is the server.
+
+        Say yes to the peer first, and call this at once, in the same callback: from here on nothing more is read as
+        plaintext. Bytes that came together with the command are in the protocol's hands, and must be thrown away: they
+        were not protected, whoever sent them (STARTTLS injection). When this has ended, write to the new `transport`.
+
+        Args:
+            tls: whose certificate to show.
+            timeout_s: how long the handshake may take, in seconds.
+
+        Returns:
+            To be awaited on the connection's loop: who the peer is.
+
+        Raises:
+            ssl.SSLError, OSError: the handshake failed; the connection is closed.
+            ListenerError: the connection is closed, or speaks TLS already.
+        """
+        return upgrade(self, tls, timeout_s)
+
+    def opening(self, task: asyncio.Task[None] | None) -> None:
+        """Say which task sets it up. Called by the listener."""
+        self._opening = task
+
+    def secured(self, peer: TlsPeer) -> None:
+        """Take over what TLS says of the peer. Called by the listener."""
+        self.tls = peer
+        self.remote_cn = peer.cn
+        if self.info is not None:
+            self.info.impl = "SSL"
+            self.info.detail = str(peer)
 
     def closed(self) -> None:
         """The socket is gone. Called by the listener; of no use to protocols."""
         self._closed = True
+        self._opening = None
         self._drains.clear()
         self._socket = None
 

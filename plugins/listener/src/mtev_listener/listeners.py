@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -10,15 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mtev_kernel.errors import ConfigurationError
+from mtev_tls import ServerTls, TlsError
 
 from ._acceptor import Acceptor
 from ._activity import tcp_counters_work
-from ._address import show_endpoint
 from ._capabilities import Capabilities
+from ._changes import changes
 from ._commands import Command, CommandTable
 from ._dispatch import Dispatcher
+from ._group import Bound, Group
+from ._population import Population
 from ._settings import ListenerSettings
-from ._sockets import listen
+from ._sockets import ListeningSocket, adopt_socket, listen
+from ._systemd import take_sockets
 from .connection import Connection, ProtocolFactory
 from .errors import BindError, RegistrationError
 
@@ -26,36 +31,18 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from mtev_eventer import Eventer
+    from mtev_eventer import Eventer, Loop, Pool
+    from mtev_tls import Tls
+
+    from ._address import Endpoint
 
 __all__ = ["CONTROL_DISPATCH", "Bound", "Listeners"]
 
 CONTROL_DISPATCH = "control_dispatch"
 
+_ALPN = "/alpn:"
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]*")
 _ABORTED_WITHIN_S = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """Where the service listens.
-
-    Args:
-        type: the listener type.
-        address: IP address, or the path of a unix socket.
-        port: the real one, also where the system chose it; 0 for a unix socket.
-        where: `file:line` of the listener.
-        pool: the pool whose loops serve its connections.
-    """
-
-    type: str
-    address: str
-    port: int
-    where: str
-    pool: str
-
-    def __str__(self) -> str:
-        return show_endpoint(self.address if not self.port else (self.address, self.port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +66,12 @@ class Listeners:
         }
         self._tables: dict[str, CommandTable] = {CONTROL_DISPATCH: CommandTable()}
         self._factories: dict[str, dict[bytes, ProtocolFactory]] = {CONTROL_DISPATCH: {}}
-        self._acceptors: list[tuple[Bound, Acceptor]] = []
+        self._changing = threading.Lock()
+        self._groups: list[Group] = []
+        self._leaving: list[Group] = []
+        self._prepared: dict[int, ServerTls] = {}
+        self._sockets: dict[str, list[int]] | None = None
+        self._counters: bool | None = None
 
     # For plugins that speak a protocol. Thread-safe.
 
@@ -140,28 +132,20 @@ class Listeners:
     @property
     def bound(self) -> list[Bound]:
         """Every listening socket, in the order of the configuration. Empty before `start` and after `stop`."""
-        return [bound for bound, _ in self._acceptors]
+        return [group.bound for group in self._groups]
 
     @property
     def connections(self) -> dict[Bound, int]:
         """How many connections each listener has now."""
-        return {bound: len(acceptor.population) for bound, acceptor in self._acceptors}
+        return {group.bound: len(group.population) for group in self._groups}
 
     def describe(self) -> list[dict[str, object]]:
         """Every listener with its counts, as plain data."""
-        return [
-            {
-                "type": bound.type,
-                "address": bound.address,
-                "port": bound.port,
-                "pool": bound.pool,
-                "where": bound.where,
-                "connections": len(acceptor.population),
-                "accepted": acceptor.population.accepted,
-                "refused": acceptor.population.refused,
-            }
-            for bound, acceptor in self._acceptors
-        ]
+        return [group.describe() for group in self._groups]
+
+    def members(self) -> list[Connection]:
+        """Every connection that is there now, those of listeners that are going among them."""
+        return [each for group in (*self._groups, *self._leaving) for each in group.population.members()]
 
     # For the plugin object, in the order of its steps. These block.
 
@@ -189,6 +173,36 @@ class Listeners:
                     problems.append(ConfigurationError(f"{opening}: fanout_pool: {text}", settings.where))
         return problems
 
+    def prepare(self, listeners: Sequence[ListenerSettings], tls: Tls) -> list[ConfigurationError]:
+        """Read the certificates of listeners that speak TLS, so that `open` and `apply` find them ready.
+
+        Returns:
+            What is wrong with them.
+        """
+        problems = []
+        prepared = {}
+        for settings in listeners:
+            if settings.tls is None:
+                continue
+            try:
+                prepared[id(settings)] = tls.server(settings.tls, offers=self._alpn(settings.type))
+            except TlsError as error:
+                problems.append(_placed(error, settings))
+        if not problems:
+            self._prepared = prepared
+        return problems
+
+    def try_certificates(self, listeners: Sequence[ListenerSettings]) -> list[ConfigurationError]:
+        """What is wrong with the certificates of listeners that may be to come. Blocks for moments."""
+        problems = []
+        for settings in listeners:
+            if settings.tls is not None:
+                try:
+                    ServerTls(settings.tls, offers=self._alpn(settings.type)).load()
+                except TlsError as error:
+                    problems.append(_placed(error, settings))
+        return problems
+
     def open(self, listeners: Sequence[ListenerSettings], eventer: Eventer) -> None:
         """Bind and listen everywhere, or nowhere. Nothing is accepted before `accept`.
 
@@ -196,10 +210,9 @@ class Listeners:
             BindError: some cannot; the message has one line for each. Retriable when all of them are.
         """
         failures: list[BindError] = []
-        counted = any(each.idle_timeout_s for each in listeners) and tcp_counters_work()
         for settings in listeners:
             try:
-                self._acceptors.append(self._open(settings, eventer, counted=counted))
+                self._groups.append(self._open(settings, eventer))
             except BindError as error:
                 failures.append(error)
         if failures:
@@ -209,15 +222,49 @@ class Listeners:
                 failures[0].__cause__
             )
 
+    def apply(self, listeners: Sequence[ListenerSettings], eventer: Eventer) -> list[str]:
+        """Make the listeners what is wanted, without touching those that stay, or their connections.
+
+        Call `prepare` before. What cannot be opened is left out; everything else is done all the same. Blocks for
+        moments.
+
+        Returns:
+            What could not be opened, in words.
+        """
+        with self._changing:
+            todo = changes([group.settings for group in self._groups], listeners)
+            failures: list[str] = []
+            for number, settings in todo.keep.items():
+                self._groups[number].update(settings, self._prepared.get(id(settings)))
+            leaving = [self._groups[number] for number in todo.close]
+            for group in leaving:
+                group.close()
+            for group in leaving:
+                group.wait_closed(time.monotonic() + _ABORTED_WITHIN_S)
+                group.drain()
+            self._leaving = [group for group in (*self._leaving, *leaving) if len(group.population)]
+            fresh: dict[int, Group] = {}
+            for settings in todo.open:
+                try:
+                    fresh[id(settings)] = self._open(settings, eventer)
+                except BindError as error:
+                    failures.append(str(error))
+            kept = {id(settings): self._groups[number] for number, settings in todo.keep.items()}
+            known = {**kept, **fresh}
+            self._groups = [known[id(settings)] for settings in listeners if id(settings) in known]
+            for group in fresh.values():
+                group.accept()
+            return failures
+
     def accept(self) -> None:
         """Begin to accept connections."""
-        for _, acceptor in self._acceptors:
-            acceptor.start()
+        for group in self._groups:
+            group.accept()
 
     def close(self) -> None:
         """Close the listening sockets; connections stay. Does not block."""
-        for _, acceptor in self._acceptors:
-            acceptor.close()
+        for group in self._groups:
+            group.close()
 
     def drain(self, until: float) -> int:
         """Tell connections to end and wait for it.
@@ -229,13 +276,11 @@ class Listeners:
             How many are there still.
         """
         self.close()
-        for _, acceptor in self._acceptors:
-            acceptor.wait_closed(max(until - time.monotonic(), 0.0))
-            acceptor.drain()
-        return sum(
-            0 if acceptor.population.wait_until_empty(until) else len(acceptor.population)
-            for _, acceptor in self._acceptors
-        )
+        groups = [*self._groups, *self._leaving]
+        for group in groups:
+            group.wait_closed(until)
+            group.drain()
+        return sum(0 if group.population.wait_until_empty(until) else len(group.population) for group in groups)
 
     def wait_until_empty(self, until: float) -> bool:
         """Wait until nobody is connected, whoever ends the connections.
@@ -246,7 +291,7 @@ class Listeners:
         Returns:
             Whether it came to that.
         """
-        return all(acceptor.population.wait_until_empty(until) for _, acceptor in self._acceptors)
+        return all(group.population.wait_until_empty(until) for group in (*self._groups, *self._leaving))
 
     def stop(self) -> int:
         """Close everything at once, whatever was done before.
@@ -255,44 +300,106 @@ class Listeners:
             How many connections would not go within a few seconds; 0 is the rule.
         """
         self.close()
-        for _, acceptor in self._acceptors:
-            acceptor.drain()
-            acceptor.abort()
+        for group in (*self._groups, *self._leaving):
+            group.drain()
+            group.abort()
         return self._forget(time.monotonic() + _ABORTED_WITHIN_S)
 
     def _forget(self, until: float) -> int:
         left = 0
-        for _, acceptor in self._acceptors:
-            acceptor.wait_closed(max(until - time.monotonic(), 0.0))
-            if not acceptor.population.wait_until_empty(until):
-                left += len(acceptor.population)
-            acceptor.release()
-        self._acceptors = []
+        for group in (*self._groups, *self._leaving):
+            group.wait_closed(until)
+            if not group.population.wait_until_empty(until):
+                left += len(group.population)
+            group.release()
+        self._groups, self._leaving = [], []
         return left
 
-    def _open(self, settings: ListenerSettings, eventer: Eventer, *, counted: bool) -> tuple[Bound, Acceptor]:
+    def _open(self, settings: ListenerSettings, eventer: Eventer) -> Group:
         pool = eventer.pool(settings.fanout_pool) if settings.fanout_pool else eventer.default
-        loop = pool.choose()
-        listening = listen(settings)
-        acceptor = Acceptor(
-            settings,
-            listening,
-            loop=loop,
-            choose=pool.choose if settings.fanout else lambda: loop,
-            factory=self._factory(settings),
-            sockets=eventer.sockets,
-            counted=counted,
-        )
-        match acceptor.local:
+        population = Population(settings.max_connections, settings.max_connections_per_peer)
+        tls = self._prepared.get(id(settings))
+        if settings.tls is not None and tls is None:
+            raise BindError(f"{settings.where}: its certificates were not read", retriable=False)
+        counted = bool(settings.idle_timeout_s) and self._counters_work()
+        loops = pool.loops if settings.accept == "each" else (pool.choose(),)
+        acceptors: list[Acceptor] = []
+        try:
+            for loop in loops:
+                listening = self._listen(settings, acceptors)
+                acceptors.append(
+                    Acceptor(
+                        settings,
+                        listening,
+                        loop=loop,
+                        choose=_chooser(settings, pool, loop),
+                        factory=self._factory(settings),
+                        sockets=eventer.sockets,
+                        counted=counted,
+                        population=population,
+                        tls=tls,
+                    )
+                )
+        except BindError:
+            for acceptor in acceptors:
+                acceptor.close()
+            raise
+        match acceptors[0].local:
             case (str() as address, int() as port):
                 pass
             case other:
                 address, port = str(other), 0
-        return Bound(settings.type, address, port, settings.where, pool.name), acceptor
+        bound = Bound(settings.type, address, port, settings.where, pool.name, tls is not None)
+        return Group(bound, acceptors, population)
+
+    def _listen(self, settings: ListenerSettings, before: Sequence[Acceptor]) -> ListeningSocket:
+        if not settings.systemd:
+            first = before[0].local if before else None
+            return listen(settings, port=first[1] if isinstance(first, tuple) else None)
+        if self._sockets is None:
+            try:
+                self._sockets = take_sockets(os.environ)
+            except ValueError as error:
+                raise BindError(f"{settings.where}: {error}", retriable=False) from error
+        descriptors = self._sockets.get(settings.systemd)
+        if not descriptors:
+            known = ", ".join(sorted(self._sockets)) or "none at all"
+            raise BindError(
+                f'{settings.where}: systemd has passed no socket called "{settings.systemd}" that is not in use; '
+                f"there are: {known}",
+                retriable=False,
+            )
+        return adopt_socket(settings, descriptors.pop(0))
+
+    def unclaimed(self) -> list[str]:
+        """Sockets that systemd has passed and nobody has asked for, by name; known when any listener asked for one."""
+        return [] if self._sockets is None else [name for name, left in self._sockets.items() if left]
+
+    def _counters_work(self) -> bool:
+        if self._counters is None:
+            self._counters = tcp_counters_work()
+        return self._counters
+
+    def _alpn(self, kind: str) -> list[str]:
+        """The protocols that a listener of that type can speak, for TLS to offer."""
+        prefix = f"{kind}{_ALPN}"
+        return [name.removeprefix(prefix) for name in self.types if name.startswith(prefix)]
 
     def _factory(self, settings: ListenerSettings) -> ProtocolFactory:
-        factory = self._types[settings.type].factory
-        return factory if factory is not None else self._dispatching(settings)
+        plain = self._types[settings.type].factory or self._dispatching(settings)
+        negotiated = {
+            protocol: factory
+            for protocol in self._alpn(settings.type)
+            if (factory := self._types[f"{settings.type}{_ALPN}{protocol}"].factory) is not None
+        }
+        if settings.tls is None or not negotiated:
+            return plain
+
+        def factory_of(connection: Connection) -> asyncio.BaseProtocol:
+            protocol = connection.tls.alpn if connection.tls is not None else ""
+            return negotiated.get(protocol, plain)(connection)
+
+        return factory_of
 
     def _dispatching(self, settings: ListenerSettings) -> ProtocolFactory:
         table, factories = self._tables[settings.type], self._factories[settings.type]
@@ -301,3 +408,25 @@ class Listeners:
             return Dispatcher(connection, table, factories, settings.command_timeout_s)
 
         return factory
+
+
+def _placed(error: TlsError, settings: ListenerSettings) -> ConfigurationError:
+    """An error about certificates, with the place of the listener where it names none itself."""
+    text = str(error)
+    file = settings.where.rpartition(":")[0]
+    return ConfigurationError(text if file and text.startswith(file) else f"{settings.where}: {text}")
+
+
+def _chooser(settings: ListenerSettings, pool: Pool, loop: Loop) -> Callable[[Endpoint], Loop]:
+    """How a listener spreads its connections over loops."""
+    match settings.fanout:
+        case "":
+            return lambda peer: loop
+        case _ if settings.accept == "each":
+            return lambda peer: loop
+        case "least_loaded":
+            return lambda peer: pool.least_loaded()
+        case "peer":
+            return lambda peer: pool.choose(peer[0] if isinstance(peer, tuple) else "unix")
+        case _:
+            return lambda peer: pool.choose()

@@ -21,6 +21,7 @@ import asyncio
 import importlib.util
 import logging
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from typing import Literal, Self
 import pytest
 
 from mtev_eventer import Eventer, EventerSettings, PoolSettings
+from mtev_tls import Tls, TlsSettings
 
 from ._address import TcpAddress, UnixAddress
 from ._handover import ReadWatch
@@ -62,6 +64,7 @@ class ListenerHarness:
         concurrency: how many loops.
         command: register the factory as a command with that code, under `control_dispatch`, instead of as a type.
         patience_s: how long to wait for anything, in seconds.
+        tls: the context with which `connect` speaks TLS; None for plain connections.
 
     Attributes:
         listeners: the service, as a plugin has it.
@@ -78,8 +81,10 @@ class ListenerHarness:
         concurrency: int = 1,
         command: bytes = b"",
         patience_s: float = 10.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.patience_s = patience_s
+        self._tls = tls
         self.listeners = Listeners()
         self.eventer = Eventer(
             EventerSettings(implementation=implementation, pools=(PoolSettings("default", concurrency),))
@@ -97,6 +102,8 @@ class ListenerHarness:
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self._handler)
         self.eventer.start()
+        problems = self.listeners.prepare([self.settings], Tls())
+        assert problems == [], problems
         self.listeners.open([self.settings], self.eventer)
         self.listeners.accept()
         return self
@@ -120,7 +127,8 @@ class ListenerHarness:
             client.settimeout(self.patience_s)
             client.connect(self.settings.address.path)
             return client
-        return socket.create_connection((self.bound.address, self.bound.port), timeout=self.patience_s)
+        client = socket.create_connection((self.bound.address, self.bound.port), timeout=self.patience_s)
+        return client if self._tls is None else self._tls.wrap_socket(client, server_hostname="localhost")
 
     def drain(self, timeout_s: float | None = None) -> int:
         """Drain as a stopping service does; how many connections are left."""
@@ -159,8 +167,7 @@ class ListenerConformance:
     @pytest.fixture(params=["uvloop", "asyncio"])
     def harness(self, request: pytest.FixtureRequest) -> Iterator[ListenerHarness]:
         """A listener that speaks the protocol, on each kind of loop."""
-        implementation: Implementation = "uvloop" if request.param == "uvloop" else "asyncio"
-        with self._harness(implementation) as harness:
+        with self._harness(request.param) as harness:
             yield harness
 
     def test_answers(self, harness: ListenerHarness) -> None:
@@ -184,6 +191,22 @@ class ListenerConformance:
         with self._harness("uvloop", command=self.command) as harness, harness.connect() as client:
             self._ask(client)
             assert harness.complaints == []
+
+    def test_answers_over_tls(self) -> None:
+        """Rule 1: a protocol need not know of TLS."""
+        trustme = pytest.importorskip("trustme")
+        from mtev_tls.testing import own
+
+        authority = trustme.CA()
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        tls = TlsSettings(**own(authority.issue_cert("localhost")))
+        for implementation in ("uvloop", "asyncio"):
+            with self._harness(implementation, tls=tls, client=context) as harness:
+                with harness.connect() as client:
+                    self._ask(client)
+                assert harness.wait_until_empty()
+                assert harness.complaints == []
 
     def test_connections_do_not_mix(self, harness: ListenerHarness) -> None:
         """Rule 2: halves of two questions, interleaved."""
@@ -230,7 +253,13 @@ class ListenerConformance:
         self._still_serves(harness)
 
     def _harness(
-        self, implementation: Implementation, *, command: bytes = b"", factory: ProtocolFactory | None = None
+        self,
+        implementation: str,
+        *,
+        command: bytes = b"",
+        factory: ProtocolFactory | None = None,
+        tls: TlsSettings | None = None,
+        client: ssl.SSLContext | None = None,
     ) -> ListenerHarness:
         if implementation == "uvloop" and importlib.util.find_spec("uvloop") is None:
             pytest.skip("uvloop is not installed")
@@ -239,13 +268,15 @@ class ListenerConformance:
             address=TcpAddress("127.0.0.1", 0),
             where="test.conf:1",
             config=self.config,
+            tls=tls,
         )
         return ListenerHarness(
             factory or self.factory,
             settings,
-            implementation=implementation,
+            implementation="uvloop" if implementation == "uvloop" else "asyncio",
             command=command,
             patience_s=self.patience_s,
+            tls=client,
         )
 
     def _ask(self, client: socket.socket) -> None:

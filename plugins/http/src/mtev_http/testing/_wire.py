@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .._acl import AccessList, AccessLists, Conditions
 from .._dispatch import RestDispatcher, Sites
@@ -16,6 +17,9 @@ from .._response import Response, json_response
 from .._router import Router
 from ..errors import HttpError
 from ..rest import Rest
+
+if TYPE_CHECKING:
+    from mtev_tls import TlsPeer
 
 __all__ = [
     "HOST",
@@ -44,6 +48,7 @@ class LoopbackLink:
     local: tuple[str, int] | str | None = ("127.0.0.1", 2)
     config: Mapping[str, str] = field(default_factory=lambda: {"flavour": "vanilla"})
     remote_cn: str = ""
+    tls: TlsPeer | None = None
     touches: int = 0
     drains: list[Callable[[], None]] = field(default_factory=list)
 
