@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import datetime
 import ssl
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import Self, TypedDict
 
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from .material import Material
-
-if TYPE_CHECKING:
-    import trustme
 
 __all__ = ["Own", "Pair", "own", "pem", "revocation_list", "serials", "trusting"]
 
