@@ -41,6 +41,7 @@ CASES = [
     Missing("mtev-log", (".//log[@type]",), warns=True),
     Missing("mtev-log-file", (".//log[@type='file']",)),
     Missing("mtev-log-memory", (".//log[@type='memory']", ".//outlet[@name='internal']")),
+    Missing("mtev-stats", ("./eventer", "./modules", "./listeners", "./rest", "./stats"), left=()),
     Missing("mtev-tls", ("./modules", "./listeners", "./rest"), left=()),
     Missing("mtev-telnet", ("./listeners/consoles",), left=(REST,)),
 ]

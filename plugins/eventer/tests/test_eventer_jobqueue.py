@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 
-from mtev_eventer import Escaped, Eventer, EventerSettings, JobQueueSettings, QueueFull, QueueStopped
+from mtev_eventer import Escaped, Eventer, EventerSettings, JobExpired, JobQueueSettings, QueueFull, QueueStopped
 
 WHO = contextvars.ContextVar("who", default="nobody")
 
@@ -307,3 +307,144 @@ def test_slow_jobs_are_reported(make_queue, caplog):
 
     asyncio.run(until(lines))
     assert lines()[0].startswith("builtins.int [")
+
+
+# Deadlines, subqueues, and changes while it runs
+
+
+def test_a_job_that_does_not_begin_in_time_never_begins(make_queue):
+    queue, gate, ran = make_queue(1), Gate(), []
+
+    async def main():
+        held = asyncio.create_task(queue.run(gate))
+        await until(lambda: queue.inflight == 1)
+        with pytest.raises(JobExpired, match=r"'x' did not end within 0.01 s: it never began") as expired:
+            await queue.run(ran.append, 1, timeout_s=0.01)
+        assert isinstance(expired.value, TimeoutError)
+        job = queue.submit_nowait(ran.append, 2, timeout_s=0)
+        gate.let_go.set()
+        await held
+        await until(lambda: job.done)
+        assert (ran, queue.status().timeouts, queue.total_jobs) == ([], 2, 1)
+
+    asyncio.run(main())
+
+
+def test_a_job_that_does_not_end_in_time_is_given_up_and_its_end_is_told(make_queue, caplog):
+    queue, gate = make_queue(1), Gate()
+
+    async def main():
+        with pytest.raises(JobExpired, match="it is still running, and its outcome will be dropped"):
+            await queue.run(gate, timeout_s=0.05)
+        assert queue.status().abandoned == 1
+        gate.let_go.set()
+        await until(lambda: queue.total_jobs == 1)
+        assert queue.status().abandoned == 0
+
+    asyncio.run(main())
+    assert "after its awaiter had given it up" in caplog.text
+
+
+def test_a_timeout_of_the_function_itself_is_its_own(make_queue):
+    queue = make_queue()
+
+    def fail():
+        raise TimeoutError("the peer's")
+
+    async def main():
+        with pytest.raises(TimeoutError, match="the peer's") as failure:
+            await queue.run(fail, timeout_s=30)
+        assert not isinstance(failure.value, JobExpired)
+
+    asyncio.run(main())
+
+
+def test_a_full_queue_refuses_those_who_only_try(make_queue):
+    queue, gate = make_queue(1, backlog=1), Gate()
+
+    async def main():
+        held = asyncio.create_task(queue.run(gate))
+        await until(lambda: queue.inflight == 1)
+        queue.submit_nowait(int)
+        with pytest.raises(QueueFull, match="1 jobs wait already"):
+            await queue.try_run(int)
+        gate.let_go.set()
+        await held
+        await until(lambda: queue.backlog == 0)
+        assert await queue.try_run(int, "7") == 7
+
+    asyncio.run(main())
+
+
+def test_subqueues_take_turns_and_are_inherited(make_queue):
+    queue, gate, order = make_queue(1), Gate(), []
+
+    def parent():
+        order.append("parent")
+        queue.submit_nowait(order.append, "child")
+
+    async def main():
+        held = asyncio.create_task(queue.run(gate))
+        await until(lambda: queue.inflight == 1)
+        for number in range(3):
+            queue.submit_nowait(order.append, f"a{number}", subqueue="a")
+        queue.submit_nowait(parent, subqueue="b")
+        queue.submit_nowait(order.append, "b1", subqueue="b")
+        assert queue.status().subqueues == 2
+        gate.let_go.set()
+        await held
+        await until(lambda: queue.total_jobs == 7)
+
+    asyncio.run(main())
+    assert order[:4] == ["a0", "parent", "a1", "b1"]
+    assert order.index("child") > order.index("b1")
+
+
+def test_the_concurrency_changes_while_it_runs(make_queue):
+    queue, gate = make_queue(1, minimum=1, maximum=4), Gate()
+
+    async def main():
+        held = [asyncio.create_task(queue.run(gate, number)) for number in range(6)]
+        await until(lambda: queue.inflight == 1)
+        assert queue.set_concurrency(99) == 4
+        await until(lambda: queue.inflight == 4)
+        assert queue.set_concurrency(2) == 2
+        gate.let_go.set()
+        assert await asyncio.gather(*held) == list(range(6))
+        await until(lambda: queue.status().concurrency <= 2)
+        queue.set_floor(3)
+        assert (queue.status().min_concurrency, queue.status().desired_concurrency) == (3, 3)
+        queue.set_min_max(0, 2)
+        assert queue.status().desired_concurrency == 2
+        for wrong in (lambda: queue.set_concurrency(0), lambda: queue.set_min_max(3, 2), lambda: queue.set_floor(-1)):
+            with pytest.raises(ValueError, match="cannot have"):
+                wrong()
+
+    asyncio.run(main())
+
+
+def test_idle_threads_end_down_to_the_floor(make_queue, monkeypatch):
+    monkeypatch.setattr("mtev_eventer.jobqueue._IDLE_S", 0.02)
+    queue, gate = make_queue(3), Gate()
+    queue.set_floor(1)
+
+    async def main():
+        held = [asyncio.create_task(queue.run(gate)) for _ in range(3)]
+        await until(lambda: queue.inflight == 3)
+        gate.let_go.set()
+        await asyncio.gather(*held)
+        await until(lambda: queue.status().concurrency == 1)
+        assert await queue.run(int, "5") == 5
+
+    asyncio.run(main())
+
+
+def test_a_given_name_is_what_logs_show(make_queue, caplog):
+    queue = make_queue()
+    queue.submit_nowait(int, "x", name="acme import")
+
+    async def main():
+        await until(lambda: queue.total_jobs == 1)
+
+    asyncio.run(main())
+    assert "job acme import of queue 'x' failed" in caplog.text

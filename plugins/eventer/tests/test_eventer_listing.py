@@ -103,6 +103,10 @@ def test_queues():
             "timeouts": 2,
             "avg_wait_ms": 0.5,
             "avg_run_ms": 1.25,
+            "floor": 0,
+            "max_backlog": 0,
+            "abandoned": 0,
+            "subqueues": 0,
         }
     }
     assert list(jobqs_lines([QUEUE])) == [
@@ -117,6 +121,8 @@ def test_queues():
         " timeouts: 2",
         " avg_wait_ms: 0.500000",
         " avg_run_ms: 1.250000",
+        " floor: 0",
+        " abandoned: 0",
     ]
     assert next(jobqs_lines([QUEUE], "default_queue")) == "=== default_queue ==="
     with pytest.raises(LookupError, match="no jobq found for 'io'"):

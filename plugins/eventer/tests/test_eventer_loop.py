@@ -292,7 +292,7 @@ def test_slow_callbacks_are_reported(caplog):
         one.default.choose().call(function)
         one.stop()
     lines = [each for each in caplog.records if each.name == "eventer/callbacks/loop/default"]
-    assert [line.levelname for line in lines] == ["DEBUG"]
+    assert [line.levelname for line in lines] == ["DEBUG"], [line.getMessage() for line in lines]
     name, _, duration = lines[0].getMessage().rpartition(" ")
     assert name.endswith(".where")
     assert duration.startswith("[")

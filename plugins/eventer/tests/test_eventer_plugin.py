@@ -15,6 +15,7 @@ from mtev_eventer import Eventer, LoopDied, SocketInfo
 from mtev_eventer.plugin import EventerPlugin
 from mtev_kernel import ConfigurationError, ExitCode, Plugin, hookimpl, hookspec
 from mtev_kernel.testing import KernelStarter, PluginConformance, inline
+from mtev_stats import Stats
 
 SAMPLE = importlib.resources.files("mtev_eventer").joinpath("sample.xml").read_text()
 
@@ -30,7 +31,7 @@ def make(make_context):
         made = make_context(
             "eventer",
             manifest=manifest_of("mtev_eventer"),
-            services={Configuration: Configuration.parse(text, "app.conf", {})},
+            services={Configuration: Configuration.parse(text, "app.conf", {}), Stats: Stats()},
             **context,
         )
         plugin = EventerPlugin(made)
@@ -202,10 +203,18 @@ def test_views(shown):
     eventer.sockets.add(SocketInfo("echo", 5))
     eventer.default.choose().after(100, print, name="later")
     views = registries.views
-    assert set(views) == {rf"/eventer/^{name}\.json$" for name in ("sockets", "timers", "jobq")}
+    names = ("sockets", "timers", "jobq", "callbacks", "loops", "memory")
+    assert set(views) == {rf"/eventer/^{name}\.json$" for name in names}
     assert [each["callback"] for each in views[r"/eventer/^sockets\.json$"]({})] == ["echo"]
     assert [each["callback"] for each in views[r"/eventer/^timers\.json$"]({})] == ["later"]
     assert list(views[r"/eventer/^jobq\.json$"]({})) == ["default_queue", "io"]
+    (loop,) = views[r"/eventer/^loops\.json$"]({})
+    assert (loop["loop"], loop["running"], loop["timers"]) == ("e:default/0", True, 1)
+    assert views[r"/eventer/^memory\.json$"]({})["live_events"] == 2
+    asyncio.run(eventer.default.choose().run(asyncio.sleep, 0))
+    called = {each["callback"]: each for each in views[r"/eventer/^callbacks\.json$"]({})}
+    assert called["asyncio.tasks.sleep"]["count"] >= 1
+    assert called["asyncio.tasks.sleep"]["max"] >= called["asyncio.tasks.sleep"]["p50"] > 0
 
 
 def test_commands(shown):
@@ -213,7 +222,7 @@ def test_commands(shown):
     eventer.sockets.add(SocketInfo("echo", 5))
     eventer.default.choose().after(100, print, name="later")
     commands = {words.rpartition(" ")[2]: function for words, function in registries.commands.items()}
-    assert all(words.startswith("show eventer debug ") for words in registries.commands)
+    assert {words for words in registries.commands if not words.startswith("show eventer debug ")} == {"mtev jobq"}
     assert "echo" in next(iter(commands["sockets"]([])))
     assert "later" in next(iter(commands["timers"]([])))
     assert [line for line in commands["jobq"]([]) if line.startswith("=")] == ["=== default_queue ===", "=== io ==="]
@@ -223,6 +232,23 @@ def test_commands(shown):
             refused()
     with pytest.raises(LookupError, match="no jobq found for 'nope'"):
         list(commands["jobq"](["nope"]))
+
+
+def test_a_job_queue_can_be_changed_on_the_console(shown):
+    eventer, registries = shown
+    change = next(function for words, function in registries.commands.items() if words == "mtev jobq")
+    assert list(change(["io"])) == ["io: FIFO concurrency 0/2 min 0 max 0 floor 0"]
+    assert list(change(["io", "max", "8"])) == ["io: FIFO concurrency 0/2 min 0 max 8 floor 0"]
+    assert list(change(["io", "concurrency", "20"])) == ["io: FIFO concurrency 0/8 min 0 max 8 floor 0"]
+    assert list(change(["io", "floor", "2"])) == ["io: FIFO concurrency 0/8 min 2 max 8 floor 2"]
+    assert list(change(["io", "mode", "LIFO"])) == ["io: LIFO concurrency 0/8 min 2 max 8 floor 2"]
+    assert eventer.jobq("io").concurrency == 8
+    wrong_ones = (["io", "min", "9"], ["io", "concurrency", "0"], ["io", "mode", "x"], ["io", "speed", "1"], [])
+    for wrong in (*wrong_ones, ["io", "max", "-1"]):
+        with pytest.raises(ValueError, match=r"."):
+            list(change(wrong))
+    with pytest.raises(LookupError, match="there is no job queue 'nope'"):
+        list(change(["nope"]))
 
 
 CONF = inline(ConfPlugin, manifest_of("mtev_conf"), distribution="mtev-conf 0.1.0")
@@ -263,7 +289,7 @@ def test_in_a_kernel(mtev_kernel):
     modules = "<modules><generic image='user' name='user'/></modules>"
     running = mtev_kernel(f"<app>{stanza}{modules}</app>", plugins=[CONF, EVENTER, User])
     user = running.service(User)
-    assert user.events == ["on a loop", "in a job", 3, "eventer_started"]
+    assert user.events == ["on a loop", "in a job", 6, "eventer_started"]
     assert running.plugin("eventer").state == "running"
     assert running.stop() == ExitCode.OK
 

@@ -134,7 +134,7 @@ def test_pools():
         PoolSettings("none", 3),
         PoolSettings("empty", 3),
     )
-    assert "watchdog" in said.warnings[0].text
+    assert said.warnings == ()
 
 
 def test_the_default_pool_and_queue_can_be_said_in_full():
@@ -228,3 +228,29 @@ def test_open_files_are_asked_for_within_reason(wanted, soft, more):
     else:
         assert wanted == soft
     assert all(hard <= limit for _, limit in tried)
+
+
+def test_pools_and_queues_have_thresholds_and_profiles_of_their_own():
+    said = settings(
+        loop_web="1", jobq_io="1", profile="off", profile_web="on", blocked_threshold="250",
+        show_loop_callbacks_threshold="1", show_loop_callbacks_threshold_web="5", show_jobq_callbacks_threshold_io="-1",
+    )  # fmt: skip
+    assert [(pool.name, pool.profile) for pool in said.pools] == [("default", False), ("web", True)]
+    assert (said.slow_loop_of("default"), said.slow_loop_of("web")) == (1.0, 5.0)
+    assert (said.slow_job_of("default_queue"), said.slow_job_of("io")) == (0.0, -1.0)
+    assert said.blocked_s == 0.25
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("profile", "perhaps", "profile: "),
+        ("profile_nowhere", "on", "there is no pool 'nowhere'"),
+        ("show_loop_callbacks_threshold_nowhere", "1", "there is no pool 'nowhere'"),
+        ("show_jobq_callbacks_threshold_nowhere", "1", "there is no job queue 'nowhere'"),
+        ("show_jobq_callbacks_threshold_default_queue", "x", "show_jobq_callbacks_threshold_default_queue: "),
+        ("blocked_threshold", "-1", "blocked_threshold: "),
+    ],
+)
+def test_what_they_say_has_to_mean_something(key, value, error):
+    assert error in errors(**{key: value})[0]

@@ -21,6 +21,7 @@ from mtev_kernel.testing import KernelStarter, NotReady, PluginConformance, inli
 from mtev_listener import Listeners
 from mtev_listener._settings import ATTRIBUTES, CONFIG_KEYS, read_listeners
 from mtev_listener.plugin import ListenerPlugin
+from mtev_stats.plugin import StatsPlugin
 from mtev_tls.plugin import TlsPlugin
 
 LISTENERS = """<listeners>
@@ -90,6 +91,7 @@ class Above(Plugin):
 
 BELOW = (
     inline(ConfPlugin, manifest_of("mtev_conf")),
+    inline(StatsPlugin, manifest_of("mtev_stats")),
     inline(EventerPlugin, manifest_of("mtev_eventer")),
     inline(TlsPlugin, manifest_of("mtev_tls")),
 )

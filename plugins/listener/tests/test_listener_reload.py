@@ -14,6 +14,7 @@ from mtev_kernel import Plugin
 from mtev_kernel.testing import inline
 from mtev_listener import Listeners
 from mtev_listener.plugin import ListenerPlugin
+from mtev_stats.plugin import StatsPlugin
 from mtev_tls.plugin import TlsPlugin
 
 
@@ -48,6 +49,7 @@ class Application(Plugin):
 
 PLUGINS = (
     inline(ConfPlugin, manifest_of("mtev_conf")),
+    inline(StatsPlugin, manifest_of("mtev_stats")),
     inline(EventerPlugin, manifest_of("mtev_eventer")),
     inline(TlsPlugin, manifest_of("mtev_tls")),
     inline(ListenerPlugin, manifest_of("mtev_listener")),

@@ -131,3 +131,16 @@ def test_a_cleared_counter_begins_at_zero():
     assert counter.value == 0
     cell.n += 2
     assert counter.value == 2
+
+
+def test_a_recorder_may_count_for_several_histograms():
+    one, all_of_them = Histogram(), Histogram()
+    record, other = one.local(all_of_them), all_of_them.local()
+    record(7)
+    other(8)
+    assert one.snapshot() == Snapshot.of([7e-9])
+    assert all_of_them.snapshot() == Snapshot.of([7e-9, 8e-9])
+    del record
+    gc.collect()
+    assert one.snapshot() == Snapshot.of([7e-9])
+    assert all_of_them.snapshot() == Snapshot.of([7e-9, 8e-9])

@@ -12,22 +12,25 @@ Loops and queues take work from the eventer's `start` to its `stop`; pools and q
 from __future__ import annotations
 
 from ._settings import EventerSettings, JobQueueSettings, PoolSettings
-from .errors import Escaped, EventerError, LoopDied, LoopStopped, QueueFull, QueueStopped
+from .errors import Escaped, EventerError, JobExpired, LoopDied, LoopStopped, QueueFull, QueueStopped
 from .eventer import Eventer
 from .job import Job
 from .jobqueue import JobQueue, JobQueueStatus
 from .loop import Loop, Task
 from .pool import Pool
+from .profile import CallbackInfo, Timing
 from .sockets import Address, SocketInfo, SocketTable
 from .timer import Timer, TimerInfo
 
 __all__ = [
     "Address",
+    "CallbackInfo",
     "Escaped",
     "Eventer",
     "EventerError",
     "EventerSettings",
     "Job",
+    "JobExpired",
     "JobQueue",
     "JobQueueSettings",
     "JobQueueStatus",
@@ -43,4 +46,5 @@ __all__ = [
     "Task",
     "Timer",
     "TimerInfo",
+    "Timing",
 ]

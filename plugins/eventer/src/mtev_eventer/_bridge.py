@@ -60,7 +60,7 @@ class Crossing(Generic[T]):
     def _begin(self) -> None:
         self._thread.expect(self._abandon)
         name = callback_name(self._function)
-        self._task = self._thread.loop.create_task(self._run(name), name=name, context=self._context)
+        self._task = self._thread.task(self._run(name), name=name, function=self._function, context=self._context)
         self._thread.lent.add(self._task)
         self._task.add_done_callback(self._finished)
 

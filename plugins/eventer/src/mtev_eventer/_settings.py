@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
-from mtev_conf import parse_integer, parse_number
+from mtev_conf import parse_boolean, parse_integer, parse_number
 
 __all__ = [
     "DEFAULT_BACKLOG",
@@ -38,26 +39,29 @@ __all__ = [
 DEFAULT_BACKLOG = 10_000
 """How many jobs may wait in a queue for which no backlog is stated."""
 
+DEFAULT_BLOCKED_MS = 1000.0
+
 _DEFAULT_QUEUE_THREADS = 5
 _MOST_LOOPS = 1024
 _MOST_THREADS = 4096
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _LIBMTEV_IMPLEMENTATIONS = ("epoll", "kqueue", "ports")
 _KEYS = (
+    "blocked_threshold",
     "concurrency",
     "debugging",
     "default_jobq_ordering",
     "default_queue_threads",
+    "profile",
     "rlim_nofiles",
     "show_jobq_callbacks_threshold",
     "show_loop_callbacks_threshold",
     "ssl_ctx_cache_expiry",  # read by mtev-tls
 )
-_FOREIGN_KEYS = {
-    "default_ca_chain": "nobody reads it in libmtev either",
-}
+_FOREIGN_KEYS = {"default_ca_chain": "nobody reads it in libmtev either"}
 _FOREIGN_PREFIX = "ssl_dhparam"
 
+T = TypeVar("T")
 Order = Literal["fifo", "lifo"]
 Safety = Literal["gc", "cs", "none"]
 
@@ -69,13 +73,14 @@ class PoolSettings:
     Args:
         name: its name.
         concurrency: how many loops it has.
-        timeout_s: after how long a silent loop counts as hung, in seconds; 0 for the service's own limit. Kept for a
-            watchdog; nothing here acts on it.
+        timeout_s: after how long a silent loop counts as blocked, in seconds; 0 for `EventerSettings.blocked_s`.
+        profile: whether to measure how long callbacks take.
     """
 
     name: str
     concurrency: int = 1
     timeout_s: float = 0.0
+    profile: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,9 @@ class EventerSettings:
         debugging: switch on the debug mode of every loop.
         slow_loop_ms: report callbacks that take as many whole milliseconds; 0 for all, negative for none.
         slow_job_ms: the same for jobs.
+        slow_loops_ms: the same for pools of their own, by name.
+        slow_jobs_ms: the same for queues of their own, by name.
+        blocked_s: after how long a silent loop counts as blocked, in seconds; 0 for never.
     """
 
     implementation: Literal["uvloop", "asyncio"] = "uvloop"
@@ -122,6 +130,17 @@ class EventerSettings:
     debugging: bool = False
     slow_loop_ms: float = 0.0
     slow_job_ms: float = 0.0
+    slow_loops_ms: Mapping[str, float] = field(default_factory=dict)
+    slow_jobs_ms: Mapping[str, float] = field(default_factory=dict)
+    blocked_s: float = DEFAULT_BLOCKED_MS / 1000
+
+    def slow_loop_of(self, pool: str) -> float:
+        """The threshold of a pool, in milliseconds."""
+        return self.slow_loops_ms.get(pool, self.slow_loop_ms)
+
+    def slow_job_of(self, queue: str) -> float:
+        """The threshold of a queue, in milliseconds."""
+        return self.slow_jobs_ms.get(queue, self.slow_job_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +198,16 @@ class _Reader:
         self._plain: dict[str, tuple[str, str]] = {}
         self._loops: dict[str, tuple[str, str]] = {}
         self._jobqs: dict[str, tuple[str, str]] = {}
+        self._slow_loops: dict[str, tuple[str, str]] = {}
+        self._slow_jobs: dict[str, tuple[str, str]] = {}
+        self._profiles: dict[str, tuple[str, str]] = {}
+        self._prefixes = {
+            "loop_": self._loops,
+            "jobq_": self._jobqs,
+            "show_loop_callbacks_threshold_": self._slow_loops,
+            "show_jobq_callbacks_threshold_": self._slow_jobs,
+            "profile_": self._profiles,
+        }
         for key, value in values.items():
             self._sort(key, value.strip())
 
@@ -193,6 +222,7 @@ class _Reader:
         queues = {"default_queue": JobQueueSettings("default_queue", threads, order=ordering)}
         for name, (key, value) in self._jobqs.items():
             queues[name] = self._queue(name, key, value, ordering)
+        pools = self._profiled(pools)
         settings = EventerSettings(
             implementation=engine,
             pools=tuple(pools.values()),
@@ -201,15 +231,17 @@ class _Reader:
             debugging=self._plain.get("debugging", ("", "0"))[1] != "0",
             slow_loop_ms=self._number("show_loop_callbacks_threshold"),
             slow_job_ms=self._number("show_jobq_callbacks_threshold"),
+            slow_loops_ms=self._thresholds(self._slow_loops, pools, "pool"),
+            slow_jobs_ms=self._thresholds(self._slow_jobs, queues, "job queue"),
+            blocked_s=self._number("blocked_threshold", DEFAULT_BLOCKED_MS, 0.0) / 1000,
         )
         return Settled(settings, tuple(self._errors), tuple(self._warnings), tuple(self._notes))
 
     def _sort(self, key: str, value: str) -> None:
         lower = key.lower()
-        if lower.startswith("loop_"):
-            self._named(self._loops, key, key[5:], value)
-        elif lower.startswith("jobq_"):
-            self._named(self._jobqs, key, key[5:], value)
+        prefix = next((each for each in self._prefixes if lower.startswith(each)), "")
+        if prefix:
+            self._named(self._prefixes[prefix], key, key[len(prefix) :], value)
         elif lower in _KEYS:
             self._once(self._plain, lower, key, value)
         elif lower in _FOREIGN_KEYS:
@@ -261,15 +293,35 @@ class _Reader:
             self._errors.append(Remark(key, f"{key}: {error}"))
             return default
 
-    def _number(self, name: str) -> float:
+    def _number(self, name: str, default: float = 0.0, minimum: float | None = None) -> float:
         key, text = self._plain.get(name, ("", ""))
-        if not key:
-            return 0.0
+        return self._parsed(key, lambda: parse_number(text, minimum), default) if key else default
+
+    def _parsed(self, key: str, parse: Callable[[], T], default: T) -> T:
         try:
-            return parse_number(text)
+            return parse()
         except ValueError as error:
             self._errors.append(Remark(key, f"{key}: {error}"))
-            return 0.0
+            return default
+
+    def _thresholds(
+        self, found: Mapping[str, tuple[str, str]], known: Mapping[str, object], kind: str
+    ) -> dict[str, float]:
+        for name, (key, _) in found.items():
+            if name not in known:
+                self._errors.append(Remark(key, f"{key}: there is no {kind} '{name}'"))
+        return {name: self._parsed(key, partial(parse_number, text), 0.0) for name, (key, text) in found.items()}
+
+    def _profiled(self, pools: dict[str, PoolSettings]) -> dict[str, PoolSettings]:
+        """The pools, each measured or not, as `profile` says for all and `profile_<pool>` for one."""
+        key, text = self._plain.get("profile", ("", "on"))
+        everywhere = self._parsed(key, lambda: parse_boolean(text), True)
+        own: dict[str, bool] = {}
+        for name, (key, text) in self._profiles.items():
+            if name not in pools:
+                self._errors.append(Remark(key, f"{key}: there is no pool '{name}'"))
+            own[name] = self._parsed(key, partial(parse_boolean, text), True)
+        return {name: replace(pool, profile=own.get(name, everywhere)) for name, pool in pools.items()}
 
     def _order(self, name: str) -> Order:
         key, text = self._plain.get(name, ("", "fifo"))
@@ -291,10 +343,6 @@ class _Reader:
                 pool = replace(pool, timeout_s=parse_number(fields[1], 0.0))
         except ValueError as error:
             self._errors.append(Remark(key, f"{key}: {error}"))
-        if pool.timeout_s:
-            self._warnings.append(
-                Remark(key, f"{key}: the timeout of {pool.timeout_s:g} s has no effect before there is a watchdog")
-            )
         return pool
 
     def _queue(self, name: str, key: str, value: str, ordering: Order) -> JobQueueSettings:

@@ -14,16 +14,21 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from ._inbox import Inbox, Inboxes
 from ._names import position
 from .errors import EventerError, LoopDied
 
 __all__ = ["LoopThread", "new_loop"]
+
+T = TypeVar("T")
+Measure = Callable[[Coroutine[Any, Any, Any], object, str], Coroutine[Any, Any, Any]]
 
 _START_TIMEOUT_S = 10.0
 
@@ -59,6 +64,8 @@ class LoopThread:
         log: for what goes wrong.
         died: told, on the thread itself, when the loop ended although nobody asked for it.
         quieted: called on the thread when `quiet` begins, before tasks are cancelled.
+        measure: puts something round a coroutine that measures its steps, given the function that it is for and its
+            name; None where nothing is measured.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class LoopThread:
         log: logging.Logger,
         died: Callable[[LoopDied], None] | None,
         quieted: Callable[[], None],
+        measure: Measure | None = None,
     ) -> None:
         self.name = name
         self.loop = loop
@@ -82,6 +90,7 @@ class LoopThread:
         self._log = log
         self._died = died
         self._quieted = quieted
+        self._measure = measure
         self._up = threading.Event()
         self._quiet = threading.Event()
         self._sweeps: set[asyncio.Task[object]] = set()
@@ -118,9 +127,36 @@ class LoopThread:
         return threading.current_thread() is self._thread
 
     @property
+    def ident(self) -> int | None:
+        """The number of the thread; None before the start."""
+        return self._thread.ident
+
+    @property
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
+
+    def task(
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        *,
+        name: str,
+        function: object = None,
+        title: str = "",
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Task[T]:
+        """Make a task, on this thread.
+
+        Args:
+            coroutine: what it runs.
+            name: of the task.
+            function: what it is for; its steps are measured under its name. None for the loop's own business.
+            title: another name for that.
+            context: of the task; None for a copy of the present one.
+        """
+        if self._measure is not None and function is not None:
+            coroutine = self._measure(coroutine, function, title)
+        return asyncio.Task(coroutine, loop=self.loop, name=name, context=context)
 
     def begin_quiet(self, timeout_s: float) -> None:
         """Cancel timers and tasks, and give the tasks so long to end. Returns at once."""
@@ -177,7 +213,7 @@ class LoopThread:
         self.loop.stop()
 
     def _sweep(self, sweep: Coroutine[object, object, None], done: Callable[[], None]) -> None:
-        task = self.loop.create_task(sweep, name=f"{self.name} stopping")
+        task = self.task(sweep, name=f"{self.name} stopping")
         self._sweeps.add(task)
 
         def finished(ended: asyncio.Task[None]) -> None:
@@ -201,7 +237,7 @@ class LoopThread:
                 pending |= self._others()
                 break
         self._stubborn = sorted(task.get_name() for task in pending)
-        closing = self.loop.create_task(self.loop.shutdown_asyncgens(), name=f"{self.name} closing generators")
+        closing = self.task(self.loop.shutdown_asyncgens(), name=f"{self.name} closing generators")
         await asyncio.wait((closing,), timeout=max(until - self.loop.time(), 0.05))
         if not closing.done():
             closing.cancel()

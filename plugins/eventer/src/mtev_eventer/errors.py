@@ -6,6 +6,7 @@
         ├── LoopDied        a loop's thread ended although nobody asked for it
         ├── QueueFull       the backlog of a job queue has no room
         ├── QueueStopped    the job queue does not run (yet, or any more)
+        ├── JobExpired      a job did not end, or not even begin, in the time that it had; a TimeoutError too
         └── Escaped         a job or coroutine raised what must not reach a loop (SystemExit and the like)
 
 None of them is retriable: what is stopped stays stopped until the eventer starts again.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from mtev_kernel import MtevError
 
-__all__ = ["Escaped", "EventerError", "LoopDied", "LoopStopped", "QueueFull", "QueueStopped"]
+__all__ = ["Escaped", "EventerError", "JobExpired", "LoopDied", "LoopStopped", "QueueFull", "QueueStopped"]
 
 
 class EventerError(MtevError):
@@ -36,6 +37,10 @@ class QueueFull(EventerError):
 
 class QueueStopped(EventerError):
     """The job queue is not running, or it stopped before the job's turn came."""
+
+
+class JobExpired(EventerError, TimeoutError):
+    """The job did not end, or not even begin, in its time. One that runs goes on; its outcome is dropped."""
 
 
 class Escaped(EventerError):

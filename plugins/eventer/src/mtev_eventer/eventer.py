@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
+from mtev_stats import Stats
+
 from ._descriptors import raise_limit
 from ._inbox import Inboxes
+from ._monitor import Blocked, Monitor
 from ._settings import EventerSettings
 from .errors import EventerError, LoopDied
 from .jobqueue import JobQueue
 from .loop import Loop, LoopOptions
 from .pool import Pool
+from .profile import CallbackInfo, Profile, SlowReport
 from .sockets import SocketTable
 from .timer import TimerInfo
 
@@ -33,9 +37,12 @@ class Eventer:
         settings: the pools and queues, and how they are.
         log: for what goes wrong; by default the logger `mtev.eventer`.
         died: told, on the dying thread, when a loop ends although nobody asked for it.
+        blocked: told when a loop does not turn, and when it turns again; on the monitor's thread or the loop's.
+        stats: where figures go; by default to metrics of its own.
 
     Attributes:
         settings: as above.
+        stats: as above.
         sockets: the sockets in use, for listings.
     """
 
@@ -45,27 +52,52 @@ class Eventer:
         *,
         log: logging.Logger | None = None,
         died: Callable[[LoopDied], None] | None = None,
+        blocked: Callable[[Blocked], None] | None = None,
+        stats: Stats | None = None,
     ) -> None:
         self.settings = settings or EventerSettings()
         self.sockets = SocketTable()
+        self.stats = Stats() if stats is None else stats
         self._log = log or logging.getLogger("mtev.eventer")
+        self._blocked = blocked
+        self._monitor: Monitor | None = None
+        self.stats.tag(("mtev", "eventer"), {"mtev": "eventer"})
         inboxes = Inboxes()
         options = LoopOptions(
             implementation=self.settings.implementation,
             debugging=self.settings.debugging,
-            slow_ms=self.settings.slow_loop_ms,
+            stats=self.stats,
             inboxes=inboxes,
             log=self._log,
             died=died,
         )
         pools: dict[str, Pool] = {}
+        names: set[str] = set()
         first = 0
         for each in self.settings.pools:
-            pools[each.name] = Pool(each.name, each.concurrency, first, options)
+            slow = SlowReport("loop", each.name, self.settings.slow_loop_of(each.name))
+            everything = self.stats.histogram(
+                ("mtev", "eventer", "pool", each.name, "callbacks"),
+                tags={"mtev-pool": each.name},
+                summary="How long callbacks of a pool took.",
+            )
+            profile = Profile(each.name, everything, self.stats, slow, names, on=each.profile)
+            timeout_s = each.timeout_s or self.settings.blocked_s
+            pools[each.name] = Pool(each.name, each.concurrency, first, options, profile, timeout_s)
             first += each.concurrency
         self._pools: Mapping[str, Pool] = MappingProxyType(pools)
         self._jobqs: Mapping[str, JobQueue] = MappingProxyType(
-            {each.name: JobQueue(each, inboxes, self.settings.slow_job_ms, self._log) for each in self.settings.queues}
+            {
+                each.name: JobQueue(
+                    each,
+                    inboxes,
+                    SlowReport("jobq", each.name, self.settings.slow_job_of(each.name)),
+                    self._log,
+                    self.stats,
+                    names,
+                )
+                for each in self.settings.queues
+            }
         )
 
     @property
@@ -108,6 +140,12 @@ class Eventer:
         """The pending timers of every loop, the next one first."""
         return sorted((info for loop in self.loops for info in loop.timers()), key=lambda info: info.whence)
 
+    def callbacks(self) -> list[CallbackInfo]:
+        """Every callback that was measured, those that took the most time in all first."""
+        profiles = [pool.profile for pool in self._pools.values()] + [each.profile for each in self._jobqs.values()]
+        found = [info for profile in profiles for info in profile.callbacks()]
+        return sorted(found, key=lambda info: -info.latency.sum)
+
     def start(self) -> None:
         """Start every loop, and let the queues take jobs. Blocks until all loops turn, at most some seconds.
 
@@ -121,6 +159,12 @@ class Eventer:
             thread.wait_up()
         for queue in self._jobqs.values():
             queue._start()
+        self._refresh_reports()
+        limits = [pool.timeout_s for pool in self._pools.values() if pool.timeout_s > 0]
+        self._monitor = Monitor(
+            self.loops, min(limits, default=4.0), self._tell_blocked, self._refresh_reports, self._log
+        )
+        self._monitor.start()
         names = ", ".join(each.name for each in self.loops)
         self._log.debug("the loops turn (%s): %s", self.settings.implementation, names)
 
@@ -158,6 +202,9 @@ class Eventer:
         if any(loop.here for loop in self.loops):
             raise EventerError("an eventer cannot be stopped from one of its own loops; call request_stop instead")
         began = time.monotonic()
+        if self._monitor is not None:
+            self._monitor.stop()
+            self._monitor = None
         threads = [thread for loop in self.loops if (thread := loop._live_thread()) is not None]
         for thread in threads:
             thread.begin_quiet(timeout_s * 0.4)
@@ -176,6 +223,26 @@ class Eventer:
         for text in left:
             self._log.error("stopping after %g s, %s; it is left behind", timeout_s, text)
         return left
+
+    def _refresh_reports(self) -> None:
+        """Find out who listens to reports of slow callbacks and jobs."""
+        for report in self._reports():
+            report.refresh()
+
+    def _reports(self) -> Iterable[SlowReport]:
+        for pool in self._pools.values():
+            yield pool.profile.slow
+        for queue in self._jobqs.values():
+            yield queue.profile.slow
+
+    def _tell_blocked(self, event: Blocked) -> None:
+        if event.over:
+            self._log.warning("the loop %s turns again, after %.2f s", event.loop, event.seconds)
+        else:
+            where = " < ".join(reversed(event.where)) or "nobody knows where"
+            self._log.error("the loop %s has not turned for %.2f s; it is at %s", event.loop, event.seconds, where)
+        if self._blocked is not None:
+            self._blocked(event)
 
 
 def _one(known: Mapping[str, T], name: str, kind: str, prefix: str) -> T:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from .errors import Escaped
@@ -12,10 +13,17 @@ from .errors import Escaped
 if TYPE_CHECKING:
     from .jobqueue import JobQueue
 
-__all__ = ["Deliver", "Job"]
+__all__ = ["Deliver", "Job", "current_job"]
 
 Deliver = Callable[[object, BaseException | None], None]
 """Takes a job's result and error to its awaiter; called on a worker."""
+
+_here = threading.local()
+
+
+def current_job() -> Job | None:
+    """The job that the calling thread is running, or None."""
+    return getattr(_here, "job", None)
 
 
 class Job:
@@ -23,17 +31,48 @@ class Job:
 
     Attributes:
         name: of its function, as logs show it.
+        subqueue: the subqueue that it belongs to; None is one like any other.
+        created: where it was submitted, if that is known.
     """
 
-    __slots__ = ("_call", "_context", "_deliver", "_done", "_queue", "_submitted_ns", "name")
+    __slots__ = (
+        "_abandoned_s",
+        "_call",
+        "_context",
+        "_deadline_s",
+        "_deliver",
+        "_done",
+        "_key",
+        "_queue",
+        "_submitted_ns",
+        "created",
+        "name",
+        "subqueue",
+    )
 
-    def __init__(self, name: str, queue: JobQueue, call: Callable[[], object], deliver: Deliver | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        queue: JobQueue,
+        call: Callable[[], object],
+        deliver: Deliver | None,
+        *,
+        key: object = None,
+        subqueue: Hashable = None,
+        deadline_s: float | None = None,
+        created: str = "",
+    ) -> None:
         self.name = name
+        self.subqueue = subqueue
+        self.created = created
+        self._key = key
         self._queue = queue
         self._call: Callable[[], object] | None = call
         self._deliver = deliver
         self._context = contextvars.copy_context()
+        self._deadline_s = deadline_s
         self._submitted_ns = time.perf_counter_ns()
+        self._abandoned_s: float | None = None
         self._done = False
 
     @property
@@ -49,9 +88,13 @@ class Job:
         """
         return self._queue._take_back(self)
 
+    def _expired(self, now_s: float) -> bool:
+        return self._deadline_s is not None and now_s >= self._deadline_s
+
     def _perform(self) -> tuple[object, BaseException | None]:
         call, self._call = self._call, None
         assert call is not None
+        _here.job = self
         try:
             return self._context.run(call), None
         except StopIteration as error:  # a future refuses this one
@@ -60,6 +103,8 @@ class Job:
             return None, error
         except BaseException as error:  # this one would end the awaiter's loop
             return None, _escaped(self.name, error)
+        finally:
+            _here.job = None
 
 
 def _escaped(name: str, error: BaseException) -> Escaped:

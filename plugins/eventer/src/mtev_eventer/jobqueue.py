@@ -2,11 +2,13 @@
 
 Rules:
 
-1. Threads start when jobs need them, at most `concurrency`; they stay until the queue stops.
-2. A job waits in the backlog, which is bounded. `submit_nowait` refuses when it is full. `run` lets its caller wait:
-   the job stands outside until there is room, first come first served, and moves up without anybody being woken.
-3. A waiting job that is cancelled is gone at once, and its place free. A running one cannot be interrupted: its awaiter
-   goes on without it, and its outcome is dropped; a failure is logged.
+1. Threads start when jobs need them, at most `concurrency`. One that had nothing to do for a while ends, unless the
+   `floor` keeps it.
+2. A job waits in the backlog, which is bounded. `try_run` and `submit_nowait` refuse when it is full. `run` lets its
+   caller wait: the job stands outside until there is room, and moves up without anybody being woken. Jobs of one queue
+   may belong to subqueues, which share the threads fairly (see `_schedule`).
+3. A waiting job that is cancelled, or whose time is up, is gone at once, and its place free. A running one cannot be
+   interrupted: its awaiter goes on without it, its outcome is dropped, and the log tells when it has ended after all.
 4. A job sees a copy of the context variables of whoever submitted it.
 5. What would end a loop (SystemExit and the like) reaches the awaiter as `Escaped`.
 """
@@ -18,22 +20,28 @@ import functools
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from ._inbox import Inbox, Inboxes
 from ._names import callback_name, position
-from ._settings import JobQueueSettings
-from ._slow import SlowLog
-from .errors import EventerError, QueueFull, QueueStopped
-from .job import Job
+from ._schedule import Schedule
+from ._settings import JobQueueSettings, Order
+from .errors import EventerError, JobExpired, QueueFull, QueueStopped
+from .job import Deliver, Job, current_job
+from .profile import Profile, SlowReport, Timing, key_of, whence
+
+if TYPE_CHECKING:
+    from mtev_stats import Recorder, Stats
 
 __all__ = ["JobQueue", "JobQueueStatus"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+_IDLE_S = 5.0
+"""After how long without a job a worker ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +58,12 @@ class JobQueueStatus:
         total_jobs: how many have run.
         backlog: how many wait, those outside of a full backlog included.
         inflight: how many are running.
-        timeouts: how many were given up by their awaiters before they ran.
+        timeouts: how many were given up before they ran.
         avg_wait_ms, avg_run_ms: smoothed averages of waiting and running, in milliseconds.
+        floor: how many idle threads stay.
+        max_backlog: how many may wait inside; 0 for any number.
+        abandoned: how many are running although their awaiters have given them up.
+        subqueues: how many subqueues have jobs that wait.
     """
 
     name: str
@@ -67,6 +79,10 @@ class JobQueueStatus:
     timeouts: int
     avg_wait_ms: float
     avg_run_ms: float
+    floor: int = 0
+    max_backlog: int = 0
+    abandoned: int = 0
+    subqueues: int = 0
 
 
 class JobQueue:
@@ -75,37 +91,109 @@ class JobQueue:
     Args:
         settings: how it is.
         inboxes: the eventer's.
-        slow_ms: see `SlowLog`.
+        slow: reports jobs that took long.
         log: for what goes wrong.
+        stats: where figures go.
+        names: names of callbacks that the eventer knows.
 
     Attributes:
         name: its name.
-        settings: as above.
+        settings: those that it began with.
+        profile: how long its jobs take.
     """
 
-    def __init__(self, settings: JobQueueSettings, inboxes: Inboxes, slow_ms: float, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        settings: JobQueueSettings,
+        inboxes: Inboxes,
+        slow: SlowReport,
+        log: logging.Logger,
+        stats: Stats,
+        names: set[str],
+    ) -> None:
         self.name = settings.name
         self.settings = settings
         self._inboxes = inboxes
-        self._slow = SlowLog("jobq", settings.name, slow_ms)
         self._log = log
+        path, tags = ("mtev", "eventer", "jobq", settings.name), {"mtev-jobq": settings.name}
+        latency = stats.histogram((*path, "latency"), tags=tags, summary="How long jobs of a queue ran.")
+        self._waits = stats.histogram((*path, "wait"), tags=tags, summary="How long jobs of a queue waited.")
+        self.profile = Profile(f"q:{settings.name}", latency, stats, slow, names)
+        self._desired = settings.concurrency
+        self._minimum = settings.minimum
+        self._maximum = settings.maximum
+        self._floor = 0
         lock = threading.RLock()  # re-entrant, because a finalizer may submit in the middle of a change
         self._work = threading.Condition(lock)
         self._calm = threading.Condition(lock)
         self._open = False
-        self._waiting: OrderedDict[Job, None] = OrderedDict()
-        self._outside: OrderedDict[Job, None] = OrderedDict()
+        self._waiting: Schedule[Job] = Schedule(settings.backlog, lifo=settings.order == "lifo")
         self._running: dict[Job, threading.Thread] = {}
         self._threads: dict[threading.Thread, None] = {}
         self._total_jobs = 0
         self._timeouts = 0
         self._avg_wait_ns = 0.0
         self._avg_run_ns = 0.0
+        self._abandoned = 0
+        self._register(stats, path, tags)
 
     @property
     def concurrency(self) -> int:
         """How many worker threads it may have."""
-        return self.settings.concurrency
+        return self._desired
+
+    def set_concurrency(self, concurrency: int) -> int:
+        """Change how many worker threads it may have; those beyond that end when they are idle.
+
+        Args:
+            concurrency: at least 1; kept between the queue's minimum and maximum.
+
+        Returns:
+            What it has come to.
+
+        Raises:
+            ValueError: it is below 1.
+        """
+        if concurrency < 1:
+            raise ValueError(f"the job queue '{self.name}' cannot have {concurrency} threads; at least 1")
+        with self._work:
+            self._desired = min(max(concurrency, self._minimum), self._maximum or concurrency)
+            for _ in range(self._waiting.inside):
+                self._call_worker(None)
+            self._work.notify_all()
+            return self._desired
+
+    def set_order(self, order: Order) -> None:
+        """Change which waiting job is next: the oldest (`fifo`) or the newest (`lifo`). No job is lost by it."""
+        with self._work:
+            self._waiting.lifo = order == "lifo"
+
+    def set_min_max(self, minimum: int, maximum: int) -> None:
+        """Change the bounds of its concurrency; 0 for none.
+
+        Raises:
+            ValueError: they contradict each other.
+        """
+        if minimum < 0 or maximum < 0 or (maximum and minimum > maximum):
+            raise ValueError(f"the job queue '{self.name}' cannot have a min of {minimum} and a max of {maximum}")
+        with self._work:
+            self._minimum, self._maximum = minimum, maximum
+        self.set_concurrency(self._desired)
+
+    def set_floor(self, floor: int) -> None:
+        """Change how many idle threads stay. Raises the minimum to it, and the maximum, as libmtev does; starts none.
+
+        Raises:
+            ValueError: it is negative.
+        """
+        if floor < 0:
+            raise ValueError(f"the job queue '{self.name}' cannot have a floor of {floor}")
+        with self._work:
+            self._floor = floor
+            self._minimum = max(self._minimum, floor)
+            if self._maximum:
+                self._maximum = max(self._maximum, floor)
+        self.set_concurrency(self._desired)
 
     @property
     def total_jobs(self) -> int:
@@ -116,14 +204,21 @@ class JobQueue:
     def backlog(self) -> int:
         """How many jobs wait, those outside of a full backlog included."""
         with self._work:
-            return len(self._waiting) + len(self._outside)
+            return len(self._waiting)
 
     @property
     def inflight(self) -> int:
         """How many jobs are running."""
         return len(self._running)
 
-    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+    async def run(
+        self,
+        function: Callable[[*Ts], T],
+        *args: *Ts,
+        timeout_s: float | None = None,
+        subqueue: Hashable = None,
+        name: str = "",
+    ) -> T:
         """Run a function on a worker thread and wait for its outcome, from any loop.
 
         When the backlog is full this waits for room too. Cancelling the caller takes the job back if it has not begun;
@@ -132,60 +227,140 @@ class JobQueue:
         Args:
             function: called on a worker; may block.
             *args: its arguments.
+            timeout_s: how long to wait for its outcome in all, in seconds; None for as long as it takes.
+            subqueue: jobs of different subqueues take turns. A job that is submitted from within a job of this queue
+                belongs to the subqueue of that one where none is given.
+            name: what it is called in logs; by default the name of the function.
 
         Returns:
             What it returned.
 
         Raises:
+            JobExpired: it did not end in time. What had not begun never does.
             QueueStopped: the queue is not running, or stopped before the job's turn came.
             Escaped: it raised SystemExit or the like.
             Exception: whatever else it raised.
         """
-        here = asyncio.get_running_loop()
-        outcome: asyncio.Future[T] = here.create_future()
-        name = callback_name(function)
-        deliver = functools.partial(self._deliver, name, self._inboxes.of(here), outcome)
-        job = Job(name, self, functools.partial(function, *args), deliver)
-        self._enter(job, may_wait=True)
-        try:
-            return await outcome
-        except asyncio.CancelledError:
-            job.cancel()
-            raise
+        call = functools.partial(function, *args)
+        return await self._await(call, may_wait=True, timeout_s=timeout_s, subqueue=subqueue, name=name)
 
-    def submit_nowait(self, function: Callable[[*Ts], object], *args: *Ts) -> Job:
+    async def try_run(
+        self,
+        function: Callable[[*Ts], T],
+        *args: *Ts,
+        timeout_s: float | None = None,
+        subqueue: Hashable = None,
+        name: str = "",
+    ) -> T:
+        """The same as `run`, but refused when the backlog is full.
+
+        Raises:
+            QueueFull: the backlog has no room.
+            Exception: as `run`.
+        """
+        call = functools.partial(function, *args)
+        return await self._await(call, may_wait=False, timeout_s=timeout_s, subqueue=subqueue, name=name)
+
+    def submit_nowait(
+        self,
+        function: Callable[[*Ts], object],
+        *args: *Ts,
+        timeout_s: float | None = None,
+        subqueue: Hashable = None,
+        name: str = "",
+    ) -> Job:
         """Have a function run on a worker thread, without waiting for it. A failure is logged. Never blocks.
 
         Args:
             function: called on a worker; may block.
             *args: its arguments.
+            timeout_s: after how many seconds it is not begun any more; None for never.
+            subqueue: as for `run`.
+            name: as for `run`.
 
         Raises:
             QueueFull: the backlog has no room.
             QueueStopped: the queue is not running.
         """
-        job = Job(callback_name(function), self, functools.partial(function, *args), None)
+        job = self._make(functools.partial(function, *args), None, timeout_s, subqueue, name)
         self._enter(job, may_wait=False)
         return job
 
+    async def _await(
+        self, call: Callable[[], T], *, may_wait: bool, timeout_s: float | None, subqueue: Hashable, name: str
+    ) -> T:
+        here = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = here.create_future()
+        name = name or callback_name(call)
+        deliver = functools.partial(self._deliver, name, self._inboxes.of(here), outcome)
+        job = self._make(call, deliver, timeout_s, subqueue, name)
+        self._enter(job, may_wait=may_wait)
+        limit = asyncio.timeout(timeout_s)
+        try:
+            async with limit:
+                return await outcome
+        except TimeoutError:
+            if not limit.expired() or not outcome.cancelled():
+                raise  # the function's own
+            fate = "it never began" if self._give_up(job) else "it is still running, and its outcome will be dropped"
+            raise JobExpired(f"the job {name} of '{self.name}' did not end within {timeout_s:g} s: {fate}") from None
+        except asyncio.CancelledError:
+            self._give_up(job)
+            raise
+
+    def _make(
+        self,
+        call: Callable[[], object],
+        deliver: Deliver | None,
+        timeout_s: float | None,
+        subqueue: Hashable,
+        name: str,
+    ) -> Job:
+        parent = current_job()
+        if subqueue is None and parent is not None and parent._queue is self:
+            subqueue = parent.subqueue
+        return Job(
+            name or callback_name(call),
+            self,
+            call,
+            deliver,
+            key=name or key_of(call),
+            subqueue=subqueue,
+            deadline_s=None if timeout_s is None else time.monotonic() + timeout_s,
+            created=whence(4) if self.profile.slow.wanted else "",
+        )
+
+    def _give_up(self, job: Job) -> bool:
+        """The awaiter of a job does not want it any more; whether it never ran."""
+        if job.cancel():
+            return True
+        with self._work:
+            if job in self._running and job._abandoned_s is None:
+                job._abandoned_s = time.monotonic()
+                self._abandoned += 1
+        return False
+
     def status(self) -> JobQueueStatus:
         """How it is at this moment."""
-        settings = self.settings
         with self._work:
             return JobQueueStatus(
                 name=self.name,
                 concurrency=len(self._threads),
-                desired_concurrency=settings.concurrency,
-                min_concurrency=settings.minimum,
-                max_concurrency=settings.maximum,
-                safety=settings.safety,
-                mode=settings.order.upper(),
+                desired_concurrency=self._desired,
+                min_concurrency=self._minimum,
+                max_concurrency=self._maximum,
+                safety=self.settings.safety,
+                mode="LIFO" if self._waiting.lifo else "FIFO",
                 total_jobs=self._total_jobs,
-                backlog=len(self._waiting) + len(self._outside),
+                backlog=len(self._waiting),
                 inflight=len(self._running),
                 timeouts=self._timeouts,
                 avg_wait_ms=self._avg_wait_ns / 1e6,
                 avg_run_ms=self._avg_run_ns / 1e6,
+                floor=self._floor,
+                max_backlog=self._waiting.bound,
+                abandoned=self._abandoned,
+                subqueues=self._waiting.subqueues,
             )
 
     def __repr__(self) -> str:
@@ -227,9 +402,7 @@ class JobQueue:
         """
         left = self._wait_calm(until)
         with self._work:
-            dropped = [*self._waiting, *self._outside]
-            self._waiting.clear()
-            self._outside.clear()
+            dropped = self._waiting.clear()
             busy = set(self._running.values())
             threads = [each for each in self._threads if each not in busy]
         for job in dropped:
@@ -245,14 +418,14 @@ class JobQueue:
         return left
 
     def _is_calm(self) -> bool:
-        return not self._waiting and not self._running
+        return not len(self._waiting) and not self._running
 
     def _left(self) -> list[str]:
         left = [
             f"job {job.name} of queue '{self.name}' is still running {position(thread)}".rstrip()
             for job, thread in self._running.items()
         ]
-        names = [each.name for each in (*self._waiting, *self._outside)]
+        names = [each.name for each in self._waiting]
         if names:
             shown = ", ".join(sorted(set(names))[:5])
             left.append(f"{len(names)} jobs of queue '{self.name}' were not begun ({shown})")
@@ -261,23 +434,19 @@ class JobQueue:
     # Submitting
 
     def _enter(self, job: Job, *, may_wait: bool) -> None:
-        limit = self.settings.backlog
         with self._work:
             if not self._open:
                 raise QueueStopped(
                     f"the job queue '{self.name}' is not running; it runs from the eventer's start to its stop"
                 )
-            if self._outside or (limit and len(self._waiting) >= limit):
-                if not may_wait:
-                    raise QueueFull(f"the job queue '{self.name}' is full: {limit} jobs wait already")
-                self._outside[job] = None
-                return
-            self._waiting[job] = None
-            self._call_worker(job)
+            if not may_wait and self._waiting.full:
+                raise QueueFull(f"the job queue '{self.name}' is full: {self._waiting.bound} jobs wait already")
+            if self._waiting.add(job, job.subqueue):
+                self._call_worker(job)
 
-    def _call_worker(self, job: Job) -> None:
+    def _call_worker(self, job: Job | None) -> None:
         alive = len(self._threads)
-        if alive >= self.settings.concurrency or alive >= len(self._waiting) + len(self._running):
+        if alive >= self._desired or alive >= self._waiting.inside + len(self._running):
             self._work.notify()
             return
         thread = threading.Thread(target=self._worker, name=f"q:{self.name}", daemon=True)
@@ -286,70 +455,100 @@ class JobQueue:
             thread.start()
         except RuntimeError as error:
             del self._threads[thread]
-            if not self._threads:
-                self._waiting.pop(job, None)
+            if not self._threads and job is not None:
+                self._waiting.remove(job)
                 raise EventerError(f"a worker of the job queue '{self.name}' cannot be started: {error}") from error
             self._log.warning("another worker of the job queue '%s' cannot be started: %s", self.name, error)
 
     def _take_back(self, job: Job) -> bool:
         with self._work:
-            if job in self._waiting:
-                del self._waiting[job]
-                self._move_up()
-            elif job in self._outside:
-                del self._outside[job]
-            else:
+            if not self._waiting.remove(job):
                 return False
-            self._timeouts += 1
-            job._done = True
-            job._call = None
-            if self._is_calm():
-                self._calm.notify_all()
+            self._drop(job)
+            self._work.notify()  # another one may have moved up
             return True
 
-    def _move_up(self) -> None:
-        if self._outside:
-            job, _ = self._outside.popitem(last=False)
-            self._waiting[job] = None
-            self._work.notify()
+    def _drop(self, job: Job) -> None:
+        """Have a job that was waiting count as given up."""
+        self._timeouts += 1
+        job._done = True
+        job._call = None
+        if self._is_calm():
+            self._calm.notify_all()
 
     # Working
 
     def _worker(self) -> None:
+        timings: dict[object, Timing] = {}
+        record_wait = self._waits.local()
         while (job := self._next()) is not None:
-            self._perform(job)
+            self._perform(job, timings, record_wait)
             del job  # an idle worker must keep nobody's arguments alive
 
     def _next(self) -> Job | None:
         me = threading.current_thread()
         with self._work:
-            while not self._waiting:
-                if not self._open:
-                    del self._threads[me]
+            while True:
+                if len(self._threads) > self._desired:
+                    self._leave(me)
                     return None
-                self._work.wait()
-            job, _ = self._waiting.popitem(last=self.settings.order == "lifo")
-            self._running[job] = me
-            self._move_up()
-            return job
+                job = self._waiting.take(len(self._threads))
+                if job is None:
+                    if not self._open:
+                        self._leave(me)
+                        return None
+                    idle_s = _IDLE_S if len(self._threads) > self._floor else None
+                    if not self._work.wait(idle_s) and not self._waiting.inside and len(self._threads) > self._floor:
+                        self._leave(me)
+                        return None
+                elif job._expired(time.monotonic()):
+                    self._waiting.done(job.subqueue)
+                    self._expire(job)
+                else:
+                    self._running[job] = me
+                    return job
 
-    def _perform(self, job: Job) -> None:
+    def _leave(self, me: threading.Thread) -> None:
+        del self._threads[me]
+        if self._waiting.inside:
+            self._work.notify()  # what this one was woken for is another one's now
+
+    def _expire(self, job: Job) -> None:
+        self._drop(job)
+        if job._deliver is None:
+            self._log.warning("job %s of queue '%s' was not begun in time, and dropped", job.name, self.name)
+
+    def _perform(self, job: Job, timings: dict[object, Timing], record_wait: Recorder) -> None:
         began_ns = time.perf_counter_ns()
+        wait_ns = began_ns - job._submitted_ns
         result, error = job._perform()
         run_ns = time.perf_counter_ns() - began_ns
         with self._work:
             del self._running[job]
+            self._waiting.done(job.subqueue)
             job._done = True
             self._total_jobs += 1
-            self._avg_wait_ns = 0.8 * self._avg_wait_ns + 0.2 * (began_ns - job._submitted_ns)
+            self._avg_wait_ns = 0.8 * self._avg_wait_ns + 0.2 * wait_ns
             self._avg_run_ns = 0.8 * self._avg_run_ns + 0.2 * run_ns
+            abandoned_s = job._abandoned_s
+            if abandoned_s is not None:
+                self._abandoned -= 1
             if self._is_calm():
                 self._calm.notify_all()
         if job._deliver is not None:
             job._deliver(result, error)
         elif error is not None:
             self._failed(job.name, error, "failed")
-        self._slow.took(lambda: job.name, run_ns)
+        if abandoned_s is not None:
+            late_s = time.monotonic() - abandoned_s
+            self._log.warning(
+                "job %s of queue '%s' ended %.2f s after its awaiter had given it up", job.name, self.name, late_s
+            )
+        record_wait(wait_ns)
+        timing = timings.get(job._key)
+        if timing is None:
+            timing = timings[job._key] = self.profile.timing(job.name)
+        timing.took(run_ns, job.created)
 
     def _deliver(
         self, name: str, inbox: Inbox, outcome: asyncio.Future[T], result: T, error: BaseException | None
@@ -371,3 +570,21 @@ class JobQueue:
 
     def _failed(self, name: str, error: BaseException, how: str) -> None:
         self._log.error("job %s of queue '%s' %s: %r", name, self.name, how, error, exc_info=error)
+
+    def _register(self, stats: Stats, path: tuple[str, ...], tags: dict[str, str]) -> None:
+        """The figures that libmtev has for a queue, under its names and types."""
+        stats.gauge((*path, "mem_safety"), lambda: self.settings.safety, tags=tags, kind="s")
+        for name, observe, unit in (
+            ("concurrency", lambda: len(self._threads), "threads"),
+            ("desired_concurrency", lambda: self._desired, "threads"),
+            ("floor_concurrency", lambda: self._floor, "threads"),
+            ("min_concurrency", lambda: self._minimum, "threads"),
+            ("max_concurrency", lambda: self._maximum, "threads"),
+            ("backlog", lambda: len(self._waiting), "jobs"),
+            ("max_backlog", lambda: self._waiting.bound, "jobs"),
+            ("inflight", lambda: len(self._running), "jobs"),
+            ("abandoned", lambda: self._abandoned, "jobs"),
+        ):
+            stats.gauge((*path, name), observe, tags=tags, unit=unit, kind="I")
+        stats.gauge((*path, "timeouts"), lambda: self._timeouts, tags=tags, unit="jobs", kind="L")
+        stats.gauge((*path, "total_jobs"), lambda: self._total_jobs, tags=tags, unit="jobs", kind="L")

@@ -12,19 +12,23 @@ import functools
 import inspect
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from ._bridge import Crossing
 from ._inbox import Inboxes
 from ._names import callback_name
-from ._slow import SlowLog
+from ._tasks import TimedCoroutine, timed_tasks
 from ._thread import LoopThread, new_loop
 from .errors import EventerError, LoopDied, LoopStopped
+from .profile import Profile, Timing, key_of, whence
 from .timer import Timer, TimerInfo, TimerTable
 
 if TYPE_CHECKING:
+    from mtev_stats import Recorder, Stats
+
     from .pool import Pool
 
 __all__ = ["Loop", "LoopOptions", "Task"]
@@ -40,7 +44,7 @@ class LoopOptions:
     Args:
         implementation: `uvloop` or `asyncio`.
         debugging: switch on the debug mode of every loop.
-        slow_ms: see `SlowLog`.
+        stats: where figures go.
         inboxes: the eventer's.
         log: for what goes wrong.
         died: told when a loop died, on its thread.
@@ -48,7 +52,7 @@ class LoopOptions:
 
     implementation: str
     debugging: bool
-    slow_ms: float
+    stats: Stats
     inboxes: Inboxes
     log: logging.Logger
     died: Callable[[LoopDied], None] | None
@@ -81,12 +85,14 @@ class Task:
             self._cancelled = True
             self._thread.inbox.post(self._cancel)
 
-    def _begin(self, run: Callable[[], Coroutine[object, object, None]], context: contextvars.Context) -> None:
+    def _begin(
+        self, run: Callable[[], Coroutine[object, object, None]], function: object, context: contextvars.Context
+    ) -> None:
         if self._cancelled:
             self._done = True
             return
         self._thread.expect(self._ended)
-        self._task = self._thread.loop.create_task(run(), name=self.name, context=context)
+        self._task = self._thread.task(run(), name=self.name, function=function, context=context)
         self._task.add_done_callback(self._finished)
 
     def _cancel(self) -> None:
@@ -120,7 +126,14 @@ class Loop:
         self.name = name
         self.pool = pool
         self._options = options
-        self._slow = SlowLog("loop", pool.name, options.slow_ms)
+        self._profile: Profile = pool.profile
+        self._timings: dict[object, Timing] = {}
+        self._lag: Recorder = options.stats.histogram(
+            ("mtev", "eventer", "threads", name, "lag"),
+            tags={"mtev-pool": pool.name, "mtev-thread": name},
+            summary="How long a loop takes to turn to something new.",
+        ).local()
+        self._beat_s = 0.0
         self._lock = threading.Lock()
         self._thread: LoopThread | None = None
         self._load = 0
@@ -154,6 +167,27 @@ class Loop:
     def here(self) -> bool:
         """Whether the caller runs on this loop."""
         return self._thread is not None and self._thread.here
+
+    @property
+    def heartbeat_age_s(self) -> float:
+        """For how long it has given no sign of life, in seconds; 0 when it does not run.
+
+        It is asked for one about once a second, or more often where it may block for less.
+        """
+        return max(time.monotonic() - self._beat_s, 0.0) if self.running and self._beat_s else 0.0
+
+    def timing(self, name: str) -> Timing | None:
+        """Where to record how long a callback of some name takes, or None while the pool is not profiled.
+
+        For those who run callbacks on this loop themselves, such as protocols. Ask once for each name, keep it, and use
+        it on the loop only: `timing.took(nanoseconds)`.
+        """
+        if not self._profile.on:
+            return None
+        timing = self._timings.get(name)
+        if timing is None:
+            timing = self._timings[name] = self._profile.timing(name)
+        return timing
 
     @property
     def running(self) -> bool:
@@ -192,8 +226,9 @@ class Loop:
             LoopStopped: the loop is not running.
         """
         thread = self._thread
-        call = functools.partial(function, *args)
-        if thread is None or not thread.inbox.post(functools.partial(self._call, contextvars.copy_context(), call)):
+        if thread is None or not thread.inbox.post(
+            functools.partial(self._call, contextvars.copy_context(), function, args)
+        ):
             raise self._stopped()
 
     def spawn(self, function: Callable[[*Ts], Awaitable[object]], *args: *Ts, name: str) -> Task:
@@ -211,7 +246,7 @@ class Loop:
         task = Task(name, thread)
         run = functools.partial(self._guarded, name, functools.partial(function, *args))
         context = contextvars.copy_context()
-        if not thread.inbox.post(lambda: task._begin(run, context), task._ended):
+        if not thread.inbox.post(lambda: task._begin(run, function, context), task._ended):
             raise self._stopped()
         return task
 
@@ -260,6 +295,9 @@ class Loop:
                 raise EventerError(f"the loop '{self.name}' cannot start: its last thread has not ended yet")
             loop = new_loop(self._options.implementation)
             loop.set_debug(self._options.debugging)
+            if self._profile.on:
+                loop.set_task_factory(timed_tasks(self._new_timing, self._profile.slow))
+            self._beat_s = time.monotonic()
             self._timers = TimerTable()
             self._thread = LoopThread(
                 self.name,
@@ -268,6 +306,7 @@ class Loop:
                 self._options.log,
                 self._options.died,
                 self._timers.cancel_all,
+                self._measured if self._profile.on else None,
             )
             self._thread.start()
             return self._thread
@@ -276,6 +315,28 @@ class Loop:
         with self._lock:
             return self._thread if self._thread is not None and self._thread.alive else None
 
+    # What the monitor needs of it (`Watched`)
+
+    @property
+    def ident(self) -> int | None:
+        """The number of its thread."""
+        thread = self._thread
+        return thread.ident if thread is not None else None
+
+    def limit_s(self) -> float:
+        """After how many seconds without a sign of life it counts as blocked; 0 for never."""
+        return self.pool.timeout_s
+
+    def ping(self, answered: Callable[[], None]) -> bool:
+        """Have it give a sign of life; False when it has ended."""
+        thread = self._thread
+        return thread is not None and thread.inbox.post(answered)
+
+    def answered(self, lag_ns: int) -> None:
+        """It gave one. On the loop only."""
+        self._beat_s = time.monotonic()
+        self._lag(lag_ns)
+
     # What a timer needs of it (`TimerHost`)
 
     def post(self, run: Callable[[], None]) -> bool:
@@ -283,9 +344,18 @@ class Loop:
         thread = self._thread
         return thread is not None and thread.inbox.post(run)
 
-    def perform(self, name: str, function: Callable[[], object]) -> Awaitable[object] | None:
+    def perform(self, name: str, function: Callable[[], object], created: str) -> Awaitable[object] | None:
         """Call a function here and now, contain its failure, and return what there is to await. On the loop only."""
-        result = self._contained(lambda: name, function)
+        timing = self.timing(name) if self._profile.on else None
+        began = time.perf_counter_ns()
+        try:
+            result = function()
+        except (Exception, SystemExit) as error:  # it must not end the loop, and nobody else is there to see it
+            self._failed(name, error)
+            return None
+        finally:
+            if timing is not None:
+                timing.took(time.perf_counter_ns() - began, created)
         return result if inspect.isawaitable(result) else None
 
     def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None]) -> None:
@@ -299,14 +369,47 @@ class Loop:
                 awaitable.close()  # cancelled before its first step, it would complain of never having been awaited
             ended()
 
-        self.asyncio_loop.create_task(self._guarded(name, wait), name=name).add_done_callback(finished)
+        task = self._running().task(self._guarded(name, wait), name=name, function=wait, title=f"timer '{name}'")
+        task.add_done_callback(finished)
 
-    def _call(self, context: contextvars.Context, call: Callable[[], object]) -> None:
-        self._contained(lambda: callback_name(call), lambda: context.run(call))
+    def _call(self, context: contextvars.Context, function: Callable[..., object], args: tuple[object, ...]) -> None:
+        if not self._profile.on:
+            try:
+                context.run(function, *args)
+            except (Exception, SystemExit) as error:  # as in `perform`
+                self._failed(callback_name(function), error)
+            return
+        key = key_of(function)
+        timing = self._timings.get(key)
+        if timing is None:
+            timing = self._timings[key] = self._new_timing(callback_name(function))
+        began = time.perf_counter_ns()
+        try:
+            context.run(function, *args)
+        except (Exception, SystemExit) as error:  # as in `perform`
+            self._failed(callback_name(function), error)
+        finally:
+            timing.took(time.perf_counter_ns() - began)
+
+    def _measured(self, coroutine: Coroutine[Any, Any, Any], function: object, title: str) -> Coroutine[Any, Any, Any]:
+        """Have the steps of a coroutine measured that is for a function."""
+        key = title or key_of(function)
+        timing = self._timings.get(key)
+        if timing is None:
+            timing = self._timings[key] = self._new_timing(title or callback_name(function))
+        return TimedCoroutine(coroutine, timing, whence(3) if self._profile.slow.wanted else "")
+
+    def _new_timing(self, name: str) -> Timing:
+        """The timing of a name, also while the pool is not profiled."""
+        timing = self._timings.get(name)
+        if timing is None:
+            timing = self._timings[name] = self._profile.timing(name)
+        return timing
 
     def _timer(self, name: str, function: Callable[[], object], delay_s: float, period_s: float | None) -> Timer:
         self._running(new_work=True)
-        timer = self._timers.set(name, function, delay_s, period_s, self)
+        created = whence(3) if self._profile.slow.wanted else ""
+        timer = self._timers.set(name, function, delay_s, period_s, self, created)
         if timer is None:
             raise self._stopped()
         return timer
@@ -320,12 +423,8 @@ class Loop:
     def _stopped(self) -> LoopStopped:
         return LoopStopped(f"the loop '{self.name}' is not running; loops run from the eventer's start to its stop")
 
-    def _contained(self, name: Callable[[], str], function: Callable[[], object]) -> object:
-        try:
-            return self._slow.timed(name, function)
-        except (Exception, SystemExit) as error:  # it must not end the loop, and nobody else is there to see it
-            self._options.log.error("%s on %s failed: %r", name(), self.name, error, exc_info=error)
-            return None
+    def _failed(self, name: str, error: BaseException) -> None:
+        self._options.log.error("%s on %s failed: %r", name, self.name, error, exc_info=error)
 
     async def _guarded(self, name: str, function: Callable[[], Awaitable[object]]) -> None:
         try:

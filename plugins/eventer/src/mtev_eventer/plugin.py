@@ -10,19 +10,34 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from mtev_conf import Configuration, Section
+from mtev_conf import Configuration, Section, parse_integer
 from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
+from mtev_stats import Stats
 
 from . import hookspecs, topology
-from ._listing import jobqs_json, jobqs_lines, sockets_lines, timers_json, timers_lines
-from ._settings import EventerSettings, Remark, default_concurrency, read_settings
+from ._listing import (
+    callbacks_json,
+    callbacks_lines,
+    jobqs_json,
+    jobqs_lines,
+    loops_json,
+    loops_lines,
+    memory_json,
+    sockets_lines,
+    timers_json,
+    timers_lines,
+)
+from ._monitor import Blocked
+from ._settings import EventerSettings, Order, Remark, default_concurrency, read_settings
 from .errors import LoopDied
 from .eventer import Eventer
+from .jobqueue import JobQueue
 
 __all__ = ["EventerPlugin"]
 
 _DRAIN_S = 5.0
 _STOP_S = 5.0
+_JOBQ_USAGE = "QUEUE [concurrency|min|max|floor N | mode fifo|lifo]"
 _ATTRIBUTES = ("id", "implementation", "inherit", "require_env")
 
 
@@ -51,6 +66,8 @@ class EventerPlugin(Plugin):
         super().__init__(context)
         context.hooks.declare(hookspecs)
         self._started = context.hooks.site(hookspecs.eventer_started)
+        self._blocked_site = context.hooks.site(hookspecs.eventer_loop_blocked)
+        self._blocked: set[str] = set()
         self._death: Future[None] = _unsettled()
         self._eventer: Eventer | None = None
         self._forget_topology: Callable[[], None] | None = None
@@ -75,7 +92,13 @@ class EventerPlugin(Plugin):
             raise ConfigurationError(
                 'uvloop is not installed; install it, or write <eventer implementation="asyncio">', self.context.where
             )
-        self._eventer = Eventer(settings, log=self.context.log, died=self._loop_died)
+        self._eventer = Eventer(
+            settings,
+            log=self.context.log,
+            died=self._loop_died,
+            blocked=self._loop_blocked,
+            stats=self.context.services.require(Stats),
+        )
         self.context.services.publish(Eventer, self._eventer)
 
     def start(self) -> None:
@@ -110,7 +133,7 @@ class EventerPlugin(Plugin):
 
     @hookimpl(optional=True)
     def mtev_rest_routes(self, rest: RestViews) -> None:
-        """Add `/eventer/{sockets,timers,jobq}.json`."""
+        """Add `/eventer/{sockets,timers,jobq,callbacks,loops,memory}.json`."""
 
         def sockets(query: Mapping[str, str]) -> object:
             return self.eventer.sockets.describe()
@@ -121,13 +144,25 @@ class EventerPlugin(Plugin):
         def jobqs(query: Mapping[str, str]) -> object:
             return jobqs_json(queue.status() for queue in self.eventer.jobqs.values())
 
+        def callbacks(query: Mapping[str, str]) -> object:
+            return callbacks_json(self.eventer.callbacks())
+
+        def loops(query: Mapping[str, str]) -> object:
+            return loops_json(self.eventer.loops)
+
+        def memory(query: Mapping[str, str]) -> object:
+            return memory_json(len(self.eventer.sockets), len(self.eventer.timers()), self.eventer.jobqs.values())
+
+        rest.view("/eventer/", r"^callbacks\.json$", callbacks, summary="how long callbacks take, the busiest first")
+        rest.view("/eventer/", r"^loops\.json$", loops, summary="loops, what they carry, and whether they turn")
+        rest.view("/eventer/", r"^memory\.json$", memory, summary="how many sockets, timers and jobs there are")
         rest.view("/eventer/", r"^sockets\.json$", sockets, summary="sockets in use, and what serves them")
         rest.view("/eventer/", r"^timers\.json$", timers, summary="pending timers, the next one first")
         rest.view("/eventer/", r"^jobq\.json$", jobqs, summary="job queues and how busy they are")
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: ConsoleCommands) -> None:
-        """Add `show eventer debug {sockets,timers,jobq}`."""
+        """Add `show eventer debug {sockets,timers,jobq,callbacks,loops}` and `mtev jobq`."""
 
         def sockets(arguments: Sequence[str]) -> Iterable[str]:
             _none(arguments)
@@ -143,9 +178,61 @@ class EventerPlugin(Plugin):
             queues = [queue.status() for queue in self.eventer.jobqs.values()]
             return jobqs_lines(queues, arguments[0] if arguments else None)
 
+        def callbacks(arguments: Sequence[str]) -> Iterable[str]:
+            if len(arguments) > 1:
+                raise ValueError("at most one argument is allowed: a part of a callback's name")
+            return callbacks_lines(self.eventer.callbacks(), arguments[0] if arguments else "")
+
+        def loops(arguments: Sequence[str]) -> Iterable[str]:
+            _none(arguments)
+            return loops_lines(self.eventer.loops)
+
+        console.command(
+            "show eventer debug callbacks",
+            callbacks,
+            summary="how long callbacks take, the busiest first",
+            usage="[PART]",
+        )
+        console.command("show eventer debug loops", loops, summary="loops, what they carry, and whether they turn")
+        console.command(
+            "mtev jobq",
+            self._change_jobq,
+            summary="a job queue's threads and order, to look at or to change",
+            usage=_JOBQ_USAGE,
+        )
         console.command("show eventer debug sockets", sockets, summary="sockets in use, and what serves them")
         console.command("show eventer debug timers", timers, summary="pending timers, the next one first")
         console.command("show eventer debug jobq", jobqs, summary="job queues and how busy they are", usage="[QUEUE]")
+
+    def _change_jobq(self, arguments: Sequence[str]) -> Iterable[str]:
+        match list(arguments):
+            case [name]:
+                queue = self.eventer.jobq(name)
+            case [name, "mode", order]:
+                queue = self.eventer.jobq(name)
+                queue.set_order(_order(order))
+            case [name, "concurrency" | "min" | "max" | "floor" as what, text]:
+                queue = self.eventer.jobq(name)
+                _resize(queue, what, parse_integer(text, 0))
+            case _:
+                raise ValueError(f"mtev jobq: expected {_JOBQ_USAGE}")
+        status = queue.status()
+        return (
+            f"{queue.name}: {status.mode} concurrency {status.concurrency}/{status.desired_concurrency} "
+            f"min {status.min_concurrency} max {status.max_concurrency} floor {status.floor}",
+        )
+
+    def _loop_blocked(self, event: Blocked) -> None:
+        if event.over:
+            self._blocked.discard(event.loop)
+        else:
+            self._blocked.add(event.loop)
+        if self._blocked:
+            self.context.degraded(f"loops that do not turn: {', '.join(sorted(self._blocked))}")
+        else:
+            self.context.healthy()
+        if self._blocked_site.call is not None:
+            self._blocked_site.call(event.loop, event.seconds, event.where)
 
     def _loop_died(self, error: LoopDied) -> None:
         self.context.degraded(str(error))
@@ -187,6 +274,28 @@ def _unsettled() -> Future[None]:
     future: Future[None] = Future()
     future.set_running_or_notify_cancel()  # so that cancelling the one who waits does not cancel it
     return future
+
+
+def _order(text: str) -> Order:
+    match text.lower():
+        case "fifo":
+            return "fifo"
+        case "lifo":
+            return "lifo"
+    raise ValueError(f"mtev jobq: '{text}' is neither fifo nor lifo")
+
+
+def _resize(queue: JobQueue, what: str, number: int) -> None:
+    status = queue.status()
+    match what:
+        case "concurrency":
+            queue.set_concurrency(number)
+        case "min":
+            queue.set_min_max(number, status.max_concurrency)
+        case "max":
+            queue.set_min_max(status.min_concurrency, number)
+        case _:
+            queue.set_floor(number)
 
 
 def _none(arguments: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from .loop import Loop, LoopOptions
+from .profile import Profile
 
 __all__ = ["Pool"]
 
@@ -17,14 +18,22 @@ class Pool:
         concurrency: how many loops it has.
         first: number of its first loop; numbers run across the pools of an eventer.
         options: what its loops have in common.
+        profile: how long its callbacks take.
+        timeout_s: after how long a silent loop counts as blocked, in seconds; 0 for never.
 
     Attributes:
         name: its name.
+        profile: as above.
+        timeout_s: as above; may be changed while the loops run.
         loops: its loops, always the same ones.
     """
 
-    def __init__(self, name: str, concurrency: int, first: int, options: LoopOptions) -> None:
+    def __init__(
+        self, name: str, concurrency: int, first: int, options: LoopOptions, profile: Profile, timeout_s: float
+    ) -> None:
         self.name = name
+        self.profile = profile
+        self.timeout_s = timeout_s
         self.loops: tuple[Loop, ...] = tuple(
             Loop(f"e:{name}/{number}", self, options) for number in range(first, first + concurrency)
         )

@@ -45,7 +45,7 @@ class TimerHost(Protocol):
     @property
     def asyncio_loop(self) -> asyncio.AbstractEventLoop: ...
     def post(self, run: Callable[[], None]) -> bool: ...
-    def perform(self, name: str, function: Callable[[], object]) -> Awaitable[object] | None: ...
+    def perform(self, name: str, function: Callable[[], object], created: str) -> Awaitable[object] | None: ...
     def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None]) -> None: ...
 
 
@@ -71,7 +71,18 @@ class Timer:
         name: what it is called in logs and listings.
     """
 
-    __slots__ = ("_due", "_ended", "_function", "_handle", "_host", "_period_s", "_table", "_whence", "name")
+    __slots__ = (
+        "_created",
+        "_due",
+        "_ended",
+        "_function",
+        "_handle",
+        "_host",
+        "_period_s",
+        "_table",
+        "_whence",
+        "name",
+    )
 
     def __init__(
         self,
@@ -81,8 +92,10 @@ class Timer:
         period_s: float | None,
         host: TimerHost,
         table: TimerTable,
+        created: str = "",
     ) -> None:
         self.name = name
+        self._created = created
         self._function: Callable[[], object] | None = function
         self._period_s = period_s
         self._host = host
@@ -91,6 +104,10 @@ class Timer:
         self._whence = time.time() + delay_s
         self._handle: asyncio.TimerHandle | None = None
         self._ended = False
+
+    @property
+    def _title(self) -> str:
+        return f"timer '{self.name}'"
 
     @property
     def whence(self) -> float:
@@ -132,7 +149,7 @@ class Timer:
                 return
         if self._period_s is None and not self._end():
             return
-        awaitable = self._host.perform(f"timer '{self.name}'", function)
+        awaitable = self._host.perform(self._title, function, self._created)
         if awaitable is None:
             self._again()
         else:
@@ -163,7 +180,13 @@ class TimerTable:
         self.pending: dict[Timer, None] = {}
 
     def set(
-        self, name: str, function: Callable[[], object], delay_s: float, period_s: float | None, host: TimerHost
+        self,
+        name: str,
+        function: Callable[[], object],
+        delay_s: float,
+        period_s: float | None,
+        host: TimerHost,
+        created: str = "",
     ) -> Timer | None:
         """Set a timer; None when its loop has ended.
 
@@ -174,7 +197,7 @@ class TimerTable:
             raise ValueError(f"timer '{name}': {delay_s!r} is not a delay; expected 0 to {LONGEST_S:g} seconds")
         if period_s is not None and period_s <= 0:
             raise ValueError(f"timer '{name}': {period_s!r} is not a period; expected more than 0 seconds")
-        timer = Timer(name, function, delay_s, period_s, host, self)
+        timer = Timer(name, function, delay_s, period_s, host, self, created)
         with self.lock:
             self.pending[timer] = None
         if host.here:

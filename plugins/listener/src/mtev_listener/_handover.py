@@ -11,16 +11,22 @@ import asyncio
 import contextlib
 import logging
 import socket
-from typing import cast
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 from mtev_tls import peer_of
 
 from ._between import Between, feed
 from .connection import Connection, ProtocolFactory
 
-__all__ = ["Opening", "ReadWatch", "feed", "hand_over"]
+if TYPE_CHECKING:
+    from mtev_eventer import Timing
+
+__all__ = ["Measured", "Opening", "ReadWatch", "feed", "hand_over"]
 
 _log = logging.getLogger("mtev.listener")
+_clock = time.perf_counter_ns
 
 
 class Opening(asyncio.Protocol):
@@ -75,13 +81,78 @@ def hand_over(
         if isinstance(current, Between):
             current.put(protocol)
         else:
-            transport.set_protocol(ReadWatch(connection, protocol) if watch_reads else protocol)
+            transport.set_protocol(between(connection, protocol, watch_reads=watch_reads))
         protocol.connection_made(transport)
         if data and not transport.is_closing():
             feed(protocol, data)
     except Exception:  # a protocol's fault costs its connection, and nobody else's
         _log.exception("%s: its protocol failed to begin; closed", connection)
         transport.abort()
+
+
+class Measured(Between):
+    """Measures the callbacks of a protocol, and touches the connection at each read where that is wanted.
+
+    Args:
+        connection: whose loop has the figures.
+        protocol: the real one.
+        received: where reads are recorded.
+        touch: whether to touch the connection.
+    """
+
+    __slots__ = ("_connection", "_timing", "_touching")
+
+    def __init__(
+        self, connection: Connection, protocol: asyncio.BaseProtocol, received: Timing, *, touch: bool = False
+    ) -> None:
+        super().__init__(protocol)
+        self._connection = connection
+        self._timing = received
+        self._touching = touch
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on, and measure."""
+        if self._touching:
+            self._connection.touch()
+        began = _clock()
+        if self._receive is not None:
+            self._receive(data)
+        else:
+            feed(self._protocol, data)
+        self._timing.took(_clock() - began)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass it on, and measure."""
+        self._measure("connection_lost", lambda: self._protocol.connection_lost(exc))
+
+    def resume_writing(self) -> None:
+        """Pass it on, and measure."""
+        self._measure("resume_writing", self._protocol.resume_writing)
+
+    def eof_received(self) -> bool | None:
+        """Pass it on, and measure."""
+        began = _clock()
+        keep = super().eof_received()
+        self._record("eof_received", began)
+        return keep
+
+    def _measure(self, name: str, callback: Callable[[], None]) -> None:
+        began = _clock()
+        callback()
+        self._record(name, began)
+
+    def _record(self, name: str, began: int) -> None:
+        timing = self._connection.loop.timing(f"{self._connection.type}/{name}")
+        if timing is not None:
+            timing.took(_clock() - began)
+
+
+def between(connection: Connection, protocol: asyncio.BaseProtocol, *, watch_reads: bool) -> asyncio.BaseProtocol:
+    """What stands between the transport and a protocol: the protocol itself, wherever that does."""
+    timing = connection.loop.timing(f"{connection.type}/data_received")
+    if timing is not None:
+        return Measured(connection, protocol, timing, touch=watch_reads)
+    return ReadWatch(connection, protocol) if watch_reads else protocol
 
 
 class ReadWatch(Between):

@@ -59,8 +59,11 @@ class Histogram:
         key = bin_of(value)
         bins[key] = bins.get(key, 0) + count
 
-    def local(self) -> Recorder:
+    def local(self, *also: Histogram) -> Recorder:
         """A recorder of times for one thread: the fastest way. It costs about 14 KiB, so make it once and keep it.
+
+        Args:
+            *also: further histograms that are to consist of the same counts, at no cost.
 
         Returns:
             A function of one argument, whole nanoseconds from 0 to 2**63 - 1; the unit counts as seconds. It may change
@@ -75,7 +78,8 @@ class Histogram:
             limit, low, low_base, high, high_base = table[ns.bit_length()]
             counts[ns // low + low_base if ns < limit else ns // high + high_base] += 1
 
-        self._adopt(record, lambda: _unslotted(counts))
+        for histogram in (self, *also):
+            histogram._adopt(record, lambda: _unslotted(counts))
         return record
 
     def snapshot(self) -> Snapshot:
