@@ -245,11 +245,12 @@ class _Reader:
         )
 
     def _fanout(self) -> Fanout:
-        text = self._section.string("fanout", "").strip()
+        text = self._section.optional("fanout")
+        if text is None:
+            return ""
+        text = text.strip()
         if text in _FANOUTS:
             return _FANOUTS[text]
-        if not text:
-            return ""
         try:
             return "round_robin" if parse_boolean(text) else ""
         except ValueError:
