@@ -29,7 +29,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -171,9 +171,13 @@ class Acceptor:
             self._timers.pop()()
 
     def _tell(self, what: Callable[[Connection], None]) -> None:
+        """Do something to every connection: all those of a loop in one turn, so that none is told much later."""
+        by_loop: dict[Loop, list[Connection]] = {}
         for connection in self.population.members():
-            with contextlib.suppress(LoopStopped):  # its loop is gone, and the connection with it
-                connection.loop.call(what, connection)
+            by_loop.setdefault(connection.loop, []).append(connection)
+        for loop, connections in by_loop.items():
+            with contextlib.suppress(LoopStopped):  # it is gone, and its connections with it
+                loop.call(_each, what, connections)
 
     # On the loop of the listening socket
 
@@ -416,6 +420,11 @@ class Acceptor:
 
 class _Refused(Exception):
     """A limit was reached, and that was said already."""
+
+
+def _each(what: Callable[[Connection], None], connections: Sequence[Connection]) -> None:
+    for connection in connections:
+        what(connection)
 
 
 def _local_end(accepted: socket.socket, listening: Endpoint) -> Endpoint:
