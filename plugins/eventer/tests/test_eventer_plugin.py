@@ -221,8 +221,13 @@ def test_commands(shown):
     eventer, registries = shown
     eventer.sockets.add(SocketInfo("echo", 5))
     eventer.default.choose().after(100, print, name="later")
-    commands = {words.rpartition(" ")[2]: function for words, function in registries.commands.items()}
-    assert {words for words in registries.commands if not words.startswith("show eventer debug ")} == {"mtev jobq"}
+    shows = "show eventer debug "
+    commands = {words.removeprefix(shows): each for words, each in registries.commands.items() if shows in words}
+    assert {words for words in registries.commands if not words.startswith(shows)} == {
+        "mtev jobq",
+        "mtev eventer profile",
+        "mtev eventer threshold",
+    }
     assert "echo" in next(iter(commands["sockets"]([])))
     assert "later" in next(iter(commands["timers"]([])))
     assert [line for line in commands["jobq"]([]) if line.startswith("=")] == ["=== default_queue ===", "=== io ==="]
@@ -249,6 +254,51 @@ def test_a_job_queue_can_be_changed_on_the_console(shown):
             list(change(wrong))
     with pytest.raises(LookupError, match="there is no job queue 'nope'"):
         list(change(["nope"]))
+
+
+def test_measuring_is_switched_on_and_off_on_the_console(shown):
+    eventer, registries = shown
+    switch = registries.commands["mtev eventer profile"]
+    loop = eventer.default.choose()
+
+    async def counted():
+        asyncio.get_running_loop().call_soon(str)
+
+    def counts():
+        asyncio.run(loop.run(counted))
+        return sum(each.latency.count for each in eventer.callbacks())
+
+    assert list(switch([])) == ["default: profile on"]
+    assert counts() > 0
+    assert list(switch(["default", "off"])) == ["default: profile off"]
+    before = counts()
+    assert counts() == before
+    assert list(switch(["default", "on"])) == ["default: profile on"]
+    counts()
+    assert counts() > before
+    for wrong in (["default"], ["default", "perhaps"], ["default", "on", "x"]):
+        with pytest.raises(ValueError, match=r"."):
+            switch(wrong)
+    with pytest.raises(LookupError, match="there is no pool 'nope'"):
+        switch(["nope", "on"])
+
+
+def test_thresholds_are_changed_on_the_console(shown, caplog):
+    eventer, registries = shown
+    change = registries.commands["mtev eventer threshold"]
+    assert next(iter(change(["loop", "default", "250"]))).startswith("loop default: callbacks of 250 ms and more")
+    assert list(change(["jobq", "io", "-1"])) == ["jobq io: no callback is reported"]
+    assert [line.partition(":")[0] for line in change([])] == ["loop default", "jobq default_queue", "jobq io"]
+    assert eventer.default.profile.slow.threshold_ms == 250
+    assert eventer.jobq("io").profile.slow.threshold_ms == -1
+    caplog.set_level(logging.DEBUG, "eventer/callbacks/loop/default")
+    assert list(change(["loop", "default", "1"])) == ["loop default: callbacks of 1 ms and more are reported"]
+    for wrong in (["loop"], ["loop", "default"], ["loop", "default", "x"], ["pool", "default", "1"]):
+        with pytest.raises(ValueError, match=r"."):
+            change(wrong)
+    for missing in (["loop", "nope", "1"], ["jobq", "nope", "1"]):
+        with pytest.raises(LookupError, match="'nope'"):
+            change(missing)
 
 
 CONF = inline(ConfPlugin, manifest_of("mtev_conf"), distribution="mtev-conf 0.1.0")

@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from .jobqueue import JobQueue, JobQueueStatus
+from .jobqueue import JobQueue
+from .jobstatus import JobQueueStatus
 from .loop import Loop
 from .profile import CallbackInfo
 from .sockets import Address, SocketInfo, mask_bits
@@ -156,12 +157,12 @@ def loops_lines(loops: Iterable[Loop]) -> Iterator[str]:
 def memory_json(sockets: int, timers: int, queues: Iterable[JobQueue]) -> dict[str, object]:
     """`/eventer/memory.json`: libmtev counts its event objects there; these are the things that ours are."""
     statuses = [queue.status() for queue in queues]
-    live = sockets + timers + sum(status.backlog + status.inflight for status in statuses)
+    jobs = sum(status.backlog + status.inflight for status in statuses)
     return {
-        "live_events": live,
+        "live_events": sockets + timers + jobs,
         "sockets": sockets,
         "timers": timers,
-        "jobs": sum(status.backlog + status.inflight for status in statuses),
+        "jobs": jobs,
         "total_jobs": sum(status.total_jobs for status in statuses),
     }
 

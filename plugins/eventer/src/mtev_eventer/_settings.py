@@ -33,6 +33,7 @@ __all__ = [
     "Remark",
     "Settled",
     "default_concurrency",
+    "parse_order",
     "read_settings",
 ]
 
@@ -285,13 +286,7 @@ class _Reader:
 
     def _integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
         key, text = self._plain.get(name, ("", ""))
-        if not key:
-            return default
-        try:
-            return parse_integer(text, minimum, maximum)
-        except ValueError as error:
-            self._errors.append(Remark(key, f"{key}: {error}"))
-            return default
+        return self._parsed(key, lambda: parse_integer(text, minimum, maximum), default) if key else default
 
     def _number(self, name: str, default: float = 0.0, minimum: float | None = None) -> float:
         key, text = self._plain.get(name, ("", ""))
@@ -325,7 +320,7 @@ class _Reader:
 
     def _order(self, name: str) -> Order:
         key, text = self._plain.get(name, ("", "fifo"))
-        order = _order(text)
+        order = parse_order(text)
         if order is None:
             self._errors.append(Remark(key, f"{key}: '{text}' is neither fifo nor lifo"))
         return order or "fifo"
@@ -380,14 +375,15 @@ def _queue(name: str, fields: Sequence[str], ordering: Order) -> JobQueueSetting
             safety = "none"
         case other:
             raise ValueError(f"the safety '{other}' is none of gc, cs, none")
-    order = _order(texts[5]) if texts[5] else ordering
+    order = parse_order(texts[5]) if texts[5] else ordering
     if order is None:
         raise ValueError(f"the order '{texts[5]}' is neither fifo nor lifo")
     backlog = parse_integer(texts[4], 0) if texts[4] else DEFAULT_BACKLOG
     return JobQueueSettings(name, concurrency, minimum, maximum, safety, backlog, order)
 
 
-def _order(text: str) -> Order | None:
+def parse_order(text: str) -> Order | None:
+    """Which job is next, in words of either case; None for what is neither `fifo` nor `lifo`."""
     match text.lower():
         case "fifo":
             return "fifo"

@@ -67,6 +67,7 @@ class Eventer:
             implementation=self.settings.implementation,
             debugging=self.settings.debugging,
             stats=self.stats,
+            sockets=self.sockets,
             inboxes=inboxes,
             log=self._log,
             died=died,

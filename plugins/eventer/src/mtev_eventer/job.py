@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
+from ._family import Family
 from .errors import Escaped
 
 if TYPE_CHECKING:
+    from .gate import Gate
     from .jobqueue import JobQueue
 
 __all__ = ["Deliver", "Job", "current_job"]
@@ -42,7 +44,10 @@ class Job:
         "_deadline_s",
         "_deliver",
         "_done",
+        "_family",
+        "_gate",
         "_key",
+        "_parent",
         "_queue",
         "_submitted_ns",
         "created",
@@ -61,12 +66,17 @@ class Job:
         subqueue: Hashable = None,
         deadline_s: float | None = None,
         created: str = "",
+        gate: Gate | None = None,
+        parent: Job | None = None,
     ) -> None:
         self.name = name
         self.subqueue = subqueue
         self.created = created
         self._key = key
         self._queue = queue
+        self._gate = gate
+        self._parent = parent
+        self._family: Family | None = None
         self._call: Callable[[], object] | None = call
         self._deliver = deliver
         self._context = contextvars.copy_context()
@@ -77,7 +87,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, or will never begin."""
+        """Whether it has ended, and whatever depends on it, or will never begin."""
         return self._done
 
     def cancel(self) -> bool:
@@ -87,6 +97,46 @@ class Job:
             Whether it was taken back; then it never runs.
         """
         return self._queue._take_back(self)
+
+    def _admit(self) -> None:
+        """It is about to be submitted."""
+        if self._gate is not None:
+            self._gate.enter()
+        if self._parent is not None:
+            if self._parent._family is None:
+                self._parent._family = Family()
+            self._parent._family.join(self)
+
+    def _refuse(self) -> None:
+        """Its queue did not take it."""
+        if self._gate is not None:
+            self._gate.leave()
+        if self._parent is not None and self._parent._family is not None:
+            self._parent._family.withdraw(self)
+
+    def _ran(self, result: object, error: BaseException | None) -> None:
+        """It has run, or never will: finish it, unless others depend on it still. Under no lock."""
+        family = self._family
+        if family is None:
+            self._finish(result, error)
+        elif family.ran(result, error):
+            self._finish(*family.verdict(self.name))
+
+    def _finish(self, result: object, error: BaseException | None) -> None:
+        self._done = True
+        self._call = None
+        if self._family is not None:
+            for each in self._family.unheard:
+                self._queue._failed(self.name, each, "failed, and a job that it depends on failed too")
+        if self._deliver is not None:
+            self._deliver(result, error)
+        elif error is not None and self._parent is None:
+            self._queue._unawaited(self, error)
+        parent = self._parent
+        if parent is not None and parent._family is not None and parent._family.left(self, error):
+            parent._finish(*parent._family.verdict(parent.name))
+        if self._gate is not None:
+            self._gate.leave()
 
     def _expired(self, now_s: float) -> bool:
         return self._deadline_s is not None and now_s >= self._deadline_s

@@ -10,7 +10,9 @@ Rules:
 3. A waiting job that is cancelled, or whose time is up, is gone at once, and its place free. A running one cannot be
    interrupted: its awaiter goes on without it, its outcome is dropped, and the log tells when it has ended after all.
 4. A job sees a copy of the context variables of whoever submitted it.
-5. What would end a loop (SystemExit and the like) reaches the awaiter as `Escaped`.
+5. A job that has submitted dependent jobs is done when they are; it keeps no thread meanwhile.
+6. What becomes of a job is told under no lock: whoever is told may submit and cancel at will.
+7. What would end a loop (SystemExit and the like) reaches the awaiter as `Escaped`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from ._inbox import Inbox, Inboxes
@@ -30,59 +31,21 @@ from ._schedule import Schedule
 from ._settings import JobQueueSettings, Order
 from .errors import EventerError, JobExpired, QueueFull, QueueStopped
 from .job import Deliver, Job, current_job
+from .jobstatus import JobQueueStatus, register_status
 from .profile import Profile, SlowReport, Timing, key_of, whence
 
 if TYPE_CHECKING:
     from mtev_stats import Recorder, Stats
 
-__all__ = ["JobQueue", "JobQueueStatus"]
+    from .gate import Gate
+
+__all__ = ["JobQueue"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _IDLE_S = 5.0
 """After how long without a job a worker ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobQueueStatus:
-    """A job queue at one moment.
-
-    Args:
-        name: its name.
-        concurrency: threads alive.
-        desired_concurrency: how many it may have.
-        min_concurrency, max_concurrency: bounds for that; 0 for none.
-        safety: libmtev's memory safety; without effect.
-        mode: `FIFO` or `LIFO`.
-        total_jobs: how many have run.
-        backlog: how many wait, those outside of a full backlog included.
-        inflight: how many are running.
-        timeouts: how many were given up before they ran.
-        avg_wait_ms, avg_run_ms: smoothed averages of waiting and running, in milliseconds.
-        floor: how many idle threads stay.
-        max_backlog: how many may wait inside; 0 for any number.
-        abandoned: how many are running although their awaiters have given them up.
-        subqueues: how many subqueues have jobs that wait.
-    """
-
-    name: str
-    concurrency: int
-    desired_concurrency: int
-    min_concurrency: int
-    max_concurrency: int
-    safety: str
-    mode: str
-    total_jobs: int
-    backlog: int
-    inflight: int
-    timeouts: int
-    avg_wait_ms: float
-    avg_run_ms: float
-    floor: int = 0
-    max_backlog: int = 0
-    abandoned: int = 0
-    subqueues: int = 0
 
 
 class JobQueue:
@@ -135,7 +98,7 @@ class JobQueue:
         self._avg_wait_ns = 0.0
         self._avg_run_ns = 0.0
         self._abandoned = 0
-        self._register(stats, path, tags)
+        register_status(stats, path, tags, self.status)
 
     @property
     def concurrency(self) -> int:
@@ -268,6 +231,7 @@ class JobQueue:
         timeout_s: float | None = None,
         subqueue: Hashable = None,
         name: str = "",
+        gate: Gate | None = None,
     ) -> Job:
         """Have a function run on a worker thread, without waiting for it. A failure is logged. Never blocks.
 
@@ -277,12 +241,47 @@ class JobQueue:
             timeout_s: after how many seconds it is not begun any more; None for never.
             subqueue: as for `run`.
             name: as for `run`.
+            gate: entered now, and left when the job has ended, in whatever way.
 
         Raises:
             QueueFull: the backlog has no room.
             QueueStopped: the queue is not running.
         """
-        job = self._make(functools.partial(function, *args), None, timeout_s, subqueue, name)
+        job = self._make(functools.partial(function, *args), None, timeout_s, subqueue, name, gate)
+        self._enter(job, may_wait=False)
+        return job
+
+    def submit_dependent(
+        self,
+        function: Callable[[*Ts], object],
+        *args: *Ts,
+        timeout_s: float | None = None,
+        subqueue: Hashable = None,
+        name: str = "",
+    ) -> Job:
+        """The same, from within a job of this queue or another: that job is not done before this one is. Never blocks.
+
+        Who awaits that job gets its result when all are done; if it succeeds and some that depend on it fail, an
+        `ExceptionGroup` with their failures. Giving it up gives them up too.
+
+        Args:
+            function: as for `submit_nowait`; so are all others.
+            *args: its arguments.
+            timeout_s: after how many seconds it is not begun any more.
+            subqueue: which jobs it takes turns with.
+            name: what it is called in logs.
+
+        Raises:
+            EventerError: the caller is no job.
+            QueueFull: the backlog has no room.
+            QueueStopped: the queue is not running.
+        """
+        parent = current_job()
+        if parent is None:
+            raise EventerError(
+                f"a dependent job of '{self.name}' can be submitted only from within a job; use submit_nowait elsewhere"
+            )
+        job = self._make(functools.partial(function, *args), None, timeout_s, subqueue, name, parent=parent)
         self._enter(job, may_wait=False)
         return job
 
@@ -302,7 +301,7 @@ class JobQueue:
         except TimeoutError:
             if not limit.expired() or not outcome.cancelled():
                 raise  # the function's own
-            fate = "it never began" if self._give_up(job) else "it is still running, and its outcome will be dropped"
+            fate = "it never began" if self._give_up(job) else f"{self._activity(job)}, and its outcome will be dropped"
             raise JobExpired(f"the job {name} of '{self.name}' did not end within {timeout_s:g} s: {fate}") from None
         except asyncio.CancelledError:
             self._give_up(job)
@@ -315,10 +314,12 @@ class JobQueue:
         timeout_s: float | None,
         subqueue: Hashable,
         name: str,
+        gate: Gate | None = None,
+        parent: Job | None = None,
     ) -> Job:
-        parent = current_job()
-        if subqueue is None and parent is not None and parent._queue is self:
-            subqueue = parent.subqueue
+        around = current_job()
+        if subqueue is None and around is not None and around._queue is self:
+            subqueue = around.subqueue
         return Job(
             name or callback_name(call),
             self,
@@ -328,17 +329,25 @@ class JobQueue:
             subqueue=subqueue,
             deadline_s=None if timeout_s is None else time.monotonic() + timeout_s,
             created=whence(4) if self.profile.slow.wanted else "",
+            gate=gate,
+            parent=parent,
         )
 
     def _give_up(self, job: Job) -> bool:
         """The awaiter of a job does not want it any more; whether it never ran."""
         if job.cancel():
             return True
+        if job._family is not None:
+            for child in list(job._family.children):
+                child._queue._give_up(child)
         with self._work:
             if job in self._running and job._abandoned_s is None:
                 job._abandoned_s = time.monotonic()
                 self._abandoned += 1
         return False
+
+    def _activity(self, job: Job) -> str:
+        return "it is still running" if job in self._running else "jobs that it depends on are not done"
 
     def status(self) -> JobQueueStatus:
         """How it is at this moment."""
@@ -406,11 +415,8 @@ class JobQueue:
             busy = set(self._running.values())
             threads = [each for each in self._threads if each not in busy]
         for job in dropped:
-            job._done = True
-            job._call = None
-            if job._deliver is not None:
-                reason = f"the job queue '{self.name}' stopped before the turn of {job.name} came"
-                job._deliver(None, QueueStopped(reason))
+            reason = f"the job queue '{self.name}' stopped before the turn of {job.name} came"
+            job._ran(None, QueueStopped(reason))
         for thread in threads:
             thread.join(max(until - time.monotonic(), 0.1))
             if thread.is_alive():
@@ -434,15 +440,20 @@ class JobQueue:
     # Submitting
 
     def _enter(self, job: Job, *, may_wait: bool) -> None:
-        with self._work:
-            if not self._open:
-                raise QueueStopped(
-                    f"the job queue '{self.name}' is not running; it runs from the eventer's start to its stop"
-                )
-            if not may_wait and self._waiting.full:
-                raise QueueFull(f"the job queue '{self.name}' is full: {self._waiting.bound} jobs wait already")
-            if self._waiting.add(job, job.subqueue):
-                self._call_worker(job)
+        job._admit()
+        try:
+            with self._work:
+                if not self._open:
+                    raise QueueStopped(
+                        f"the job queue '{self.name}' is not running; it runs from the eventer's start to its stop"
+                    )
+                if not may_wait and self._waiting.full:
+                    raise QueueFull(f"the job queue '{self.name}' is full: {self._waiting.bound} jobs wait already")
+                if self._waiting.add(job, job.subqueue):
+                    self._call_worker(job)
+        except EventerError:
+            job._refuse()
+            raise
 
     def _call_worker(self, job: Job | None) -> None:
         alive = len(self._threads)
@@ -464,15 +475,14 @@ class JobQueue:
         with self._work:
             if not self._waiting.remove(job):
                 return False
-            self._drop(job)
+            self._drop()
             self._work.notify()  # another one may have moved up
-            return True
+        job._ran(None, None)
+        return True
 
-    def _drop(self, job: Job) -> None:
-        """Have a job that was waiting count as given up."""
+    def _drop(self) -> None:
+        """A job that was waiting is given up."""
         self._timeouts += 1
-        job._done = True
-        job._call = None
         if self._is_calm():
             self._calm.notify_all()
 
@@ -482,10 +492,14 @@ class JobQueue:
         timings: dict[object, Timing] = {}
         record_wait = self._waits.local()
         while (job := self._next()) is not None:
-            self._perform(job, timings, record_wait)
+            if job in self._running:
+                self._perform(job, timings, record_wait)
+            else:
+                self._expire(job)
             del job  # an idle worker must keep nobody's arguments alive
 
     def _next(self) -> Job | None:
+        """The next job, under way or, if its time is up, not; None when this worker is to end."""
         me = threading.current_thread()
         with self._work:
             while True:
@@ -503,7 +517,8 @@ class JobQueue:
                         return None
                 elif job._expired(time.monotonic()):
                     self._waiting.done(job.subqueue)
-                    self._expire(job)
+                    self._drop()
+                    return job
                 else:
                     self._running[job] = me
                     return job
@@ -514,9 +529,10 @@ class JobQueue:
             self._work.notify()  # what this one was woken for is another one's now
 
     def _expire(self, job: Job) -> None:
-        self._drop(job)
         if job._deliver is None:
             self._log.warning("job %s of queue '%s' was not begun in time, and dropped", job.name, self.name)
+        expired = JobExpired(f"the job {job.name} of '{self.name}' was not begun in its time")
+        job._ran(None, expired if job._parent is not None else None)
 
     def _perform(self, job: Job, timings: dict[object, Timing], record_wait: Recorder) -> None:
         began_ns = time.perf_counter_ns()
@@ -526,7 +542,6 @@ class JobQueue:
         with self._work:
             del self._running[job]
             self._waiting.done(job.subqueue)
-            job._done = True
             self._total_jobs += 1
             self._avg_wait_ns = 0.8 * self._avg_wait_ns + 0.2 * wait_ns
             self._avg_run_ns = 0.8 * self._avg_run_ns + 0.2 * run_ns
@@ -535,10 +550,7 @@ class JobQueue:
                 self._abandoned -= 1
             if self._is_calm():
                 self._calm.notify_all()
-        if job._deliver is not None:
-            job._deliver(result, error)
-        elif error is not None:
-            self._failed(job.name, error, "failed")
+        job._ran(result, error)
         if abandoned_s is not None:
             late_s = time.monotonic() - abandoned_s
             self._log.warning(
@@ -568,23 +580,9 @@ class JobQueue:
         if not inbox.post(settle, gone):
             gone()
 
+    def _unawaited(self, job: Job, error: BaseException) -> None:
+        if not isinstance(error, QueueStopped):
+            self._failed(job.name, error, "failed")
+
     def _failed(self, name: str, error: BaseException, how: str) -> None:
         self._log.error("job %s of queue '%s' %s: %r", name, self.name, how, error, exc_info=error)
-
-    def _register(self, stats: Stats, path: tuple[str, ...], tags: dict[str, str]) -> None:
-        """The figures that libmtev has for a queue, under its names and types."""
-        stats.gauge((*path, "mem_safety"), lambda: self.settings.safety, tags=tags, kind="s")
-        for name, observe, unit in (
-            ("concurrency", lambda: len(self._threads), "threads"),
-            ("desired_concurrency", lambda: self._desired, "threads"),
-            ("floor_concurrency", lambda: self._floor, "threads"),
-            ("min_concurrency", lambda: self._minimum, "threads"),
-            ("max_concurrency", lambda: self._maximum, "threads"),
-            ("backlog", lambda: len(self._waiting), "jobs"),
-            ("max_backlog", lambda: self._waiting.bound, "jobs"),
-            ("inflight", lambda: len(self._running), "jobs"),
-            ("abandoned", lambda: self._abandoned, "jobs"),
-        ):
-            stats.gauge((*path, name), observe, tags=tags, unit=unit, kind="I")
-        stats.gauge((*path, "timeouts"), lambda: self._timeouts, tags=tags, unit="jobs", kind="L")
-        stats.gauge((*path, "total_jobs"), lambda: self._total_jobs, tags=tags, unit="jobs", kind="L")

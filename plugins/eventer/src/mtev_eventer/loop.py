@@ -1,7 +1,7 @@
 """A loop: an asyncio event loop on a named thread, and the ways to give it work.
 
-All of them may be used from any thread. `run` awaits an outcome; `call`, `spawn`, `after` and `every` do not, so what
-fails in them is logged under the name that it was given, and the loop goes on.
+All of them may be used from any thread. `run` awaits an outcome. `call`, `spawn`, `after`, `every`, `watch` and `recur`
+do not, so what fails in them is logged under the name that it was given, and the loop goes on.
 """
 
 from __future__ import annotations
@@ -9,22 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import inspect
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
 
 from ._bridge import Crossing
 from ._inbox import Inboxes
 from ._names import callback_name
 from ._tasks import TimedCoroutine, timed_tasks
 from ._thread import LoopThread, new_loop
+from .deadlines import Deadlines
 from .errors import EventerError, LoopDied, LoopStopped
+from .gate import Gate
 from .profile import Profile, Timing, key_of, whence
+from .recurrent import DEFAULT_PERIOD_S, Recurrent, RecurrentTable
+from .sockets import SocketInfo, SocketTable, ends_of
 from .timer import Timer, TimerInfo, TimerTable
+from .watch import FAILED, Mask, Watch, WatchTable
 
 if TYPE_CHECKING:
     from mtev_stats import Recorder, Stats
@@ -34,7 +38,12 @@ if TYPE_CHECKING:
 __all__ = ["Loop", "LoopOptions", "Task"]
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 Ts = TypeVarTuple("Ts")
+
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class LoopOptions:
         implementation: `uvloop` or `asyncio`.
         debugging: switch on the debug mode of every loop.
         stats: where figures go.
+        sockets: the table of sockets in use.
         inboxes: the eventer's.
         log: for what goes wrong.
         died: told when a loop died, on its thread.
@@ -53,6 +63,7 @@ class LoopOptions:
     implementation: str
     debugging: bool
     stats: Stats
+    sockets: SocketTable
     inboxes: Inboxes
     log: logging.Logger
     died: Callable[[LoopDied], None] | None
@@ -65,11 +76,12 @@ class Task:
         name: what it is called in logs.
     """
 
-    __slots__ = ("_cancelled", "_done", "_task", "_thread", "name")
+    __slots__ = ("_cancelled", "_done", "_gate", "_task", "_thread", "name")
 
-    def __init__(self, name: str, thread: LoopThread) -> None:
+    def __init__(self, name: str, thread: LoopThread, gate: Gate | None = None) -> None:
         self.name = name
         self._thread = thread
+        self._gate = gate
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
         self._done = False
@@ -89,7 +101,7 @@ class Task:
         self, run: Callable[[], Coroutine[object, object, None]], function: object, context: contextvars.Context
     ) -> None:
         if self._cancelled:
-            self._done = True
+            self._ended()
             return
         self._thread.expect(self._ended)
         self._task = self._thread.task(run(), name=self.name, function=function, context=context)
@@ -106,7 +118,10 @@ class Task:
         self._ended()
 
     def _ended(self) -> None:
-        self._done = True
+        if not self._done:
+            self._done = True
+            if self._gate is not None:
+                self._gate.leave()
 
 
 class Loop:
@@ -138,6 +153,8 @@ class Loop:
         self._thread: LoopThread | None = None
         self._load = 0
         self._timers = TimerTable()
+        self._watches = WatchTable(options.sockets)
+        self._recurrents = RecurrentTable()
 
     @property
     def load(self) -> int:
@@ -182,12 +199,7 @@ class Loop:
         For those who run callbacks on this loop themselves, such as protocols. Ask once for each name, keep it, and use
         it on the loop only: `timing.took(nanoseconds)`.
         """
-        if not self._profile.on:
-            return None
-        timing = self._timings.get(name)
-        if timing is None:
-            timing = self._timings[name] = self._profile.timing(name)
-        return timing
+        return self._timing_of(name, name) if self._profile.on else None
 
     @property
     def running(self) -> bool:
@@ -231,22 +243,28 @@ class Loop:
         ):
             raise self._stopped()
 
-    def spawn(self, function: Callable[[*Ts], Awaitable[object]], *args: *Ts, name: str) -> Task:
+    def spawn(
+        self, function: Callable[[*Ts], Awaitable[object]], *args: *Ts, name: str, gate: Gate | None = None
+    ) -> Task:
         """Let a coroutine function run on this loop. A failure is logged. Cancelled when the loop stops.
 
         Args:
             function: called on this loop.
             *args: its arguments.
             name: what it is called in logs.
+            gate: entered now, and left when the task has ended, in whatever way.
 
         Raises:
             LoopStopped: the loop is not running, or about to stop.
         """
         thread = self._running(new_work=True)
-        task = Task(name, thread)
+        task = Task(name, thread, gate)
         run = functools.partial(self._guarded, name, functools.partial(function, *args))
         context = contextvars.copy_context()
+        if gate is not None:
+            gate.enter()
         if not thread.inbox.post(lambda: task._begin(run, function, context), task._ended):
+            task._ended()
             raise self._stopped()
         return task
 
@@ -280,6 +298,76 @@ class Loop:
         """
         return self._timer(name, functools.partial(function, *args), period_s, period_s)
 
+    def watch(
+        self, file: int | _HasFileno, function: Callable[[Mask], object], *, name: str, mask: Mask = Mask.READ
+    ) -> Watch:
+        """Call a function on this loop whenever a descriptor is ready. Cancelled when the loop stops; never closed.
+
+        For descriptors that no transport serves. It is listed among the sockets.
+
+        Args:
+            file: the descriptor, or what has one. Cancel the watch before you close it.
+            function: plain or `async`, given what is ready. If it fails, that is logged, and ends the watch.
+            name: what it is called in logs, listings and profiles.
+            mask: what to wait for.
+
+        Raises:
+            LoopStopped: the loop is not running, or about to stop.
+            ValueError: it is closed, a file on a disk, or watched already.
+        """
+        self._running(new_work=True)
+        local, remote = ends_of(file)
+        fd = file if isinstance(file, int) else file.fileno()
+        info = SocketInfo(name, fd, mask=str(mask), pool=self.pool.name, local=local, remote=remote, loop=self.name)
+        watch = Watch(info, function, mask, self, self._whence())
+        if not self._watches.add(watch):
+            raise self._stopped()
+        return watch
+
+    def recur(
+        self, function: Callable[[*Ts], object], *args: *Ts, name: str, period_s: float = DEFAULT_PERIOD_S
+    ) -> Recurrent:
+        """Call a plain function on this loop in its turn, again and again. Cancelled when the loop stops.
+
+        Args:
+            function: called at once, again in the next pass if it returned something true, and otherwise after the
+                period or a wake-up. It must be quick. A failure is logged, and counts as nothing to do.
+            *args: its arguments.
+            name: what it is called in logs and profiles.
+            period_s: how long it is left alone at most, in seconds, above 0.
+
+        Raises:
+            LoopStopped: the loop is not running, or about to stop.
+            ValueError: the period is not above 0.
+            TypeError: the function is `async`.
+        """
+        self._running(new_work=True)
+        call = functools.partial(function, *args) if args else function
+        recurrent = self._recurrents.add(name, call, period_s, self, self._whence())
+        if recurrent is None:
+            raise self._stopped()
+        return recurrent
+
+    def wake(self) -> None:
+        """Have all recurrent functions of this loop called at once (libmtev: `eventer_wakeup`). Returns at once."""
+        self._recurrents.wake_all()
+
+    def deadlines(
+        self, timeout_s: float, expired: Callable[[K], object], *, name: str, tolerance_s: float | None = None
+    ) -> Deadlines[K]:
+        """The same time-out for many things, at a fraction of a timer's cost: see `Deadlines`.
+
+        Args:
+            timeout_s: the time that each has, in seconds, above 0.
+            expired: called on this loop with each whose time is up; plain and quick.
+            name: what it is called in logs, listings and profiles.
+            tolerance_s: how late one may be noticed, in seconds; None for a quarter of the time-out, at most 1 s.
+
+        Raises:
+            ValueError: the time-out is not above 0.
+        """
+        return Deadlines(name, timeout_s, expired, self, tolerance_s)
+
     def timers(self) -> list[TimerInfo]:
         """The pending timers, the next one first."""
         return self._timers.describe(self.pool.name, self.name)
@@ -295,21 +383,37 @@ class Loop:
                 raise EventerError(f"the loop '{self.name}' cannot start: its last thread has not ended yet")
             loop = new_loop(self._options.implementation)
             loop.set_debug(self._options.debugging)
-            if self._profile.on:
-                loop.set_task_factory(timed_tasks(self._new_timing, self._profile.slow))
             self._beat_s = time.monotonic()
             self._timers = TimerTable()
+            self._recurrents = RecurrentTable()
+            self._apply_profile(loop)
             self._thread = LoopThread(
                 self.name,
                 loop,
                 self._options.inboxes,
                 self._options.log,
                 self._options.died,
-                self._timers.cancel_all,
-                self._measured if self._profile.on else None,
+                self._quieted,
+                self._measured,
             )
             self._thread.start()
             return self._thread
+
+    def _quieted(self) -> None:
+        self._timers.cancel_all()
+        self._recurrents.cancel_all()
+        self._watches.cancel_all()
+
+    def _switch_profile(self) -> None:
+        """Go by the pool's profile, which was switched on or off."""
+        thread = self._thread
+        if thread is not None:
+            thread.inbox.post(lambda: self._apply_profile(thread.loop))
+
+    def _apply_profile(self, loop: asyncio.AbstractEventLoop) -> None:
+        profile = self._profile
+        factory = timed_tasks(lambda name: self._timing_of(name, name), profile.slow) if profile.on else None
+        loop.set_task_factory(factory)
 
     def _live_thread(self) -> LoopThread | None:
         with self._lock:
@@ -337,28 +441,27 @@ class Loop:
         self._beat_s = time.monotonic()
         self._lag(lag_ns)
 
-    # What a timer needs of it (`TimerHost`)
+    # What timers, watches and the like need of it (`TimerHost`, `WatchHost`, ...)
 
     def post(self, run: Callable[[], None]) -> bool:
         """Have something that contains its own failures run on this loop; False when it has ended."""
         thread = self._thread
         return thread is not None and thread.inbox.post(run)
 
-    def perform(self, name: str, function: Callable[[], object], created: str) -> Awaitable[object] | None:
-        """Call a function here and now, contain its failure, and return what there is to await. On the loop only."""
-        timing = self.timing(name) if self._profile.on else None
+    def perform(self, name: str, function: Callable[[], object], created: str) -> object:
+        """Call a function here and now, contain its failure, and return its result, or `FAILED`. On the loop only."""
+        timing = self.timing(name)
         began = time.perf_counter_ns()
         try:
-            result = function()
+            return function()
         except (Exception, SystemExit) as error:  # it must not end the loop, and nobody else is there to see it
             self._failed(name, error)
-            return None
+            return FAILED
         finally:
             if timing is not None:
                 timing.took(time.perf_counter_ns() - began, created)
-        return result if inspect.isawaitable(result) else None
 
-    def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None]) -> None:
+    def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None], title: str) -> None:
         """Let something be awaited, contain its failure, and say when it has ended. On the loop only."""
 
         async def wait() -> None:
@@ -369,47 +472,41 @@ class Loop:
                 awaitable.close()  # cancelled before its first step, it would complain of never having been awaited
             ended()
 
-        task = self._running().task(self._guarded(name, wait), name=name, function=wait, title=f"timer '{name}'")
+        task = self._running().task(self._guarded(name, wait), name=name, function=wait, title=title)
         task.add_done_callback(finished)
 
     def _call(self, context: contextvars.Context, function: Callable[..., object], args: tuple[object, ...]) -> None:
-        if not self._profile.on:
-            try:
-                context.run(function, *args)
-            except (Exception, SystemExit) as error:  # as in `perform`
-                self._failed(callback_name(function), error)
-            return
-        key = key_of(function)
-        timing = self._timings.get(key)
-        if timing is None:
-            timing = self._timings[key] = self._new_timing(callback_name(function))
+        timing = self._timing_of(key_of(function), function) if self._profile.on else None
         began = time.perf_counter_ns()
         try:
             context.run(function, *args)
         except (Exception, SystemExit) as error:  # as in `perform`
             self._failed(callback_name(function), error)
         finally:
-            timing.took(time.perf_counter_ns() - began)
+            if timing is not None:
+                timing.took(time.perf_counter_ns() - began)
 
     def _measured(self, coroutine: Coroutine[Any, Any, Any], function: object, title: str) -> Coroutine[Any, Any, Any]:
         """Have the steps of a coroutine measured that is for a function."""
-        key = title or key_of(function)
-        timing = self._timings.get(key)
-        if timing is None:
-            timing = self._timings[key] = self._new_timing(title or callback_name(function))
+        if not self._profile.on:
+            return coroutine
+        timing = self._timing_of(title, title) if title else self._timing_of(key_of(function), function)
         return TimedCoroutine(coroutine, timing, whence(3) if self._profile.slow.wanted else "")
 
-    def _new_timing(self, name: str) -> Timing:
-        """The timing of a name, also while the pool is not profiled."""
-        timing = self._timings.get(name)
+    def _timing_of(self, key: object, named: object) -> Timing:
+        """The timing that goes by a key; made for a name, or for a function, when it is first asked for."""
+        timing = self._timings.get(key)
         if timing is None:
-            timing = self._timings[name] = self._profile.timing(name)
+            name = named if isinstance(named, str) else callback_name(named)
+            timing = self._timings[key] = self._profile.timing(name)
         return timing
+
+    def _whence(self) -> str:
+        return whence(3) if self._profile.slow.wanted else ""
 
     def _timer(self, name: str, function: Callable[[], object], delay_s: float, period_s: float | None) -> Timer:
         self._running(new_work=True)
-        created = whence(3) if self._profile.slow.wanted else ""
-        timer = self._timers.set(name, function, delay_s, period_s, self, created)
+        timer = self._timers.set(name, function, delay_s, period_s, self, self._whence())
         if timer is None:
             raise self._stopped()
         return timer

@@ -6,53 +6,26 @@ import asyncio
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Protocol
 
-from mtev_conf import Configuration, Section, parse_integer
+from mtev_conf import Configuration, Section
 from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
 from mtev_stats import Stats
 
 from . import hookspecs, topology
-from ._listing import (
-    callbacks_json,
-    callbacks_lines,
-    jobqs_json,
-    jobqs_lines,
-    loops_json,
-    loops_lines,
-    memory_json,
-    sockets_lines,
-    timers_json,
-    timers_lines,
-)
+from ._console import Commands, ConsoleCommands
 from ._monitor import Blocked
-from ._settings import EventerSettings, Order, Remark, default_concurrency, read_settings
+from ._rest import RestViews, add_views
+from ._settings import EventerSettings, Remark, default_concurrency, read_settings
 from .errors import LoopDied
 from .eventer import Eventer
-from .jobqueue import JobQueue
 
 __all__ = ["EventerPlugin"]
 
 _DRAIN_S = 5.0
 _STOP_S = 5.0
-_JOBQ_USAGE = "QUEUE [concurrency|min|max|floor N | mode fifo|lifo]"
 _ATTRIBUTES = ("id", "implementation", "inherit", "require_env")
-
-
-class RestViews(Protocol):
-    """What the eventer uses of mtev-http."""
-
-    def view(self, base: str, expression: str, function: Callable[..., object], *, summary: str) -> object: ...
-
-
-class ConsoleCommands(Protocol):
-    """What the eventer uses of mtev-telnet."""
-
-    def command(
-        self, words: str, function: Callable[[Sequence[str]], Iterable[str]], *, summary: str, usage: str = ""
-    ) -> object: ...
 
 
 class EventerPlugin(Plugin):
@@ -134,93 +107,12 @@ class EventerPlugin(Plugin):
     @hookimpl(optional=True)
     def mtev_rest_routes(self, rest: RestViews) -> None:
         """Add `/eventer/{sockets,timers,jobq,callbacks,loops,memory}.json`."""
-
-        def sockets(query: Mapping[str, str]) -> object:
-            return self.eventer.sockets.describe()
-
-        def timers(query: Mapping[str, str]) -> object:
-            return timers_json(self.eventer.timers())
-
-        def jobqs(query: Mapping[str, str]) -> object:
-            return jobqs_json(queue.status() for queue in self.eventer.jobqs.values())
-
-        def callbacks(query: Mapping[str, str]) -> object:
-            return callbacks_json(self.eventer.callbacks())
-
-        def loops(query: Mapping[str, str]) -> object:
-            return loops_json(self.eventer.loops)
-
-        def memory(query: Mapping[str, str]) -> object:
-            return memory_json(len(self.eventer.sockets), len(self.eventer.timers()), self.eventer.jobqs.values())
-
-        rest.view("/eventer/", r"^callbacks\.json$", callbacks, summary="how long callbacks take, the busiest first")
-        rest.view("/eventer/", r"^loops\.json$", loops, summary="loops, what they carry, and whether they turn")
-        rest.view("/eventer/", r"^memory\.json$", memory, summary="how many sockets, timers and jobs there are")
-        rest.view("/eventer/", r"^sockets\.json$", sockets, summary="sockets in use, and what serves them")
-        rest.view("/eventer/", r"^timers\.json$", timers, summary="pending timers, the next one first")
-        rest.view("/eventer/", r"^jobq\.json$", jobqs, summary="job queues and how busy they are")
+        add_views(rest, lambda: self.eventer)
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: ConsoleCommands) -> None:
-        """Add `show eventer debug {sockets,timers,jobq,callbacks,loops}` and `mtev jobq`."""
-
-        def sockets(arguments: Sequence[str]) -> Iterable[str]:
-            _none(arguments)
-            return sockets_lines(self.eventer.sockets.entries())
-
-        def timers(arguments: Sequence[str]) -> Iterable[str]:
-            _none(arguments)
-            return timers_lines(self.eventer.timers())
-
-        def jobqs(arguments: Sequence[str]) -> Iterable[str]:
-            if len(arguments) > 1:
-                raise ValueError("at most one argument is allowed: the name of a job queue")
-            queues = [queue.status() for queue in self.eventer.jobqs.values()]
-            return jobqs_lines(queues, arguments[0] if arguments else None)
-
-        def callbacks(arguments: Sequence[str]) -> Iterable[str]:
-            if len(arguments) > 1:
-                raise ValueError("at most one argument is allowed: a part of a callback's name")
-            return callbacks_lines(self.eventer.callbacks(), arguments[0] if arguments else "")
-
-        def loops(arguments: Sequence[str]) -> Iterable[str]:
-            _none(arguments)
-            return loops_lines(self.eventer.loops)
-
-        console.command(
-            "show eventer debug callbacks",
-            callbacks,
-            summary="how long callbacks take, the busiest first",
-            usage="[PART]",
-        )
-        console.command("show eventer debug loops", loops, summary="loops, what they carry, and whether they turn")
-        console.command(
-            "mtev jobq",
-            self._change_jobq,
-            summary="a job queue's threads and order, to look at or to change",
-            usage=_JOBQ_USAGE,
-        )
-        console.command("show eventer debug sockets", sockets, summary="sockets in use, and what serves them")
-        console.command("show eventer debug timers", timers, summary="pending timers, the next one first")
-        console.command("show eventer debug jobq", jobqs, summary="job queues and how busy they are", usage="[QUEUE]")
-
-    def _change_jobq(self, arguments: Sequence[str]) -> Iterable[str]:
-        match list(arguments):
-            case [name]:
-                queue = self.eventer.jobq(name)
-            case [name, "mode", order]:
-                queue = self.eventer.jobq(name)
-                queue.set_order(_order(order))
-            case [name, "concurrency" | "min" | "max" | "floor" as what, text]:
-                queue = self.eventer.jobq(name)
-                _resize(queue, what, parse_integer(text, 0))
-            case _:
-                raise ValueError(f"mtev jobq: expected {_JOBQ_USAGE}")
-        status = queue.status()
-        return (
-            f"{queue.name}: {status.mode} concurrency {status.concurrency}/{status.desired_concurrency} "
-            f"min {status.min_concurrency} max {status.max_concurrency} floor {status.floor}",
-        )
+        """Add `show eventer debug ...`, `mtev jobq` and `mtev eventer ...`."""
+        Commands(lambda: self.eventer).add_to(console)
 
     def _loop_blocked(self, event: Blocked) -> None:
         if event.over:
@@ -274,33 +166,6 @@ def _unsettled() -> Future[None]:
     future: Future[None] = Future()
     future.set_running_or_notify_cancel()  # so that cancelling the one who waits does not cancel it
     return future
-
-
-def _order(text: str) -> Order:
-    match text.lower():
-        case "fifo":
-            return "fifo"
-        case "lifo":
-            return "lifo"
-    raise ValueError(f"mtev jobq: '{text}' is neither fifo nor lifo")
-
-
-def _resize(queue: JobQueue, what: str, number: int) -> None:
-    status = queue.status()
-    match what:
-        case "concurrency":
-            queue.set_concurrency(number)
-        case "min":
-            queue.set_min_max(number, status.max_concurrency)
-        case "max":
-            queue.set_min_max(status.min_concurrency, number)
-        case _:
-            queue.set_floor(number)
-
-
-def _none(arguments: Sequence[str]) -> None:
-    if arguments:
-        raise ValueError("no arguments allowed to this command.")
 
 
 def _has_gil() -> bool:

@@ -57,5 +57,11 @@ class Pool:
         """The loop with the fewest connections, as far as those who put them there tell (`Loop.enter`)."""
         return min(self.loops, key=lambda loop: loop.load)
 
+    def set_profile(self, *, on: bool) -> None:
+        """Measure how long callbacks take from now on, or no longer. Connections go by what was so when they began."""
+        self.profile.on = on
+        for loop in self.loops:
+            loop._switch_profile()
+
     def __repr__(self) -> str:
         return f"<Pool {self.name} of {len(self.loops)}>"

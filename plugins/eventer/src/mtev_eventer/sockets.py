@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Address", "SocketInfo", "SocketTable", "mask_bits"]
+__all__ = ["Address", "SocketInfo", "SocketTable", "ends_of", "mask_bits"]
 
 Address = tuple[str, int] | str | None
 """An IP address with its port, the path of a Unix socket, or nothing."""
@@ -46,6 +48,26 @@ def mask_bits(mask: str) -> int:
     for word in mask.split("|"):
         bits |= _BITS.get(word.strip(), 0)
     return bits
+
+
+def ends_of(file: object) -> tuple[Address, Address]:
+    """The addresses of a socket and of its peer; nothing for what is no socket, or has none."""
+    if not isinstance(file, socket.socket):
+        return None, None
+    return _end(file.getsockname), _end(file.getpeername)
+
+
+def _end(ask: Callable[[], object]) -> Address:
+    try:
+        name = ask()
+    except OSError:
+        return None
+    match name:
+        case (str() as host, int() as port, *_):
+            return host, port
+        case str() as path if path:
+            return path
+    return None
 
 
 class SocketTable:

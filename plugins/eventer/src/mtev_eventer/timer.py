@@ -7,6 +7,7 @@ the loop was busy or because the last run is not over yet, are left out; runs ne
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import threading
 import time
@@ -45,8 +46,8 @@ class TimerHost(Protocol):
     @property
     def asyncio_loop(self) -> asyncio.AbstractEventLoop: ...
     def post(self, run: Callable[[], None]) -> bool: ...
-    def perform(self, name: str, function: Callable[[], object], created: str) -> Awaitable[object] | None: ...
-    def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None]) -> None: ...
+    def perform(self, name: str, function: Callable[[], object], created: str) -> object: ...
+    def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None], title: str) -> None: ...
 
 
 def next_beat(due: float, period_s: float, now: float) -> float:
@@ -149,11 +150,11 @@ class Timer:
                 return
         if self._period_s is None and not self._end():
             return
-        awaitable = self._host.perform(self._title, function, self._created)
-        if awaitable is None:
-            self._again()
+        result = self._host.perform(self._title, function, self._created)
+        if inspect.isawaitable(result):
+            self._host.follow(self.name, result, self._again, self._title)
         else:
-            self._host.follow(self.name, awaitable, self._again)
+            self._again()
 
     def _again(self) -> None:
         if self._period_s is None:
