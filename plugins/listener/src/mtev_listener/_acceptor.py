@@ -39,7 +39,8 @@ from mtev_eventer import Loop, LoopStopped, SocketInfo, SocketTable
 from ._accept_thread import AcceptThread
 from ._activity import Sweep, looking_period_s
 from ._address import Endpoint, endpoint_of, show_endpoint
-from ._handover import Opening
+from ._handover import Opening, hand_over
+from ._move import Leaving
 from ._population import Admission, Population
 from ._preface import read_proxy_header
 from ._refusals import Episodes
@@ -248,6 +249,7 @@ class Acceptor:
         self._accepted_again()
         descriptor = AcceptedSocket(accepted, partial(self._gone, connection))
         descriptor.setblocking(False)
+        connection.settle(self, descriptor)
         connection.info = self._sockets.add(
             SocketInfo(
                 callback=settings.type,
@@ -307,15 +309,39 @@ class Acceptor:
 
     # On the loop of the connection
 
-    def _begin(self, connection: Connection, descriptor: AcceptedSocket) -> None:
-        task = connection.loop.asyncio_loop.create_task(self._set_up(connection, descriptor))
+    def move(self, connection: Connection, loop: Loop, factory: ProtocolFactory, received: bytes) -> None:
+        """Have a connection go on on another loop; see `Connection.move`."""
+        if loop is connection.loop:
+            hand_over(connection, factory, received)
+        else:
+            Leaving(connection, partial(self._depart, connection, loop, factory, received)).begin()
+
+    def _depart(self, connection: Connection, loop: Loop, factory: ProtocolFactory, received: bytes) -> None:
+        self._watch_no_more(connection)
+        descriptor = connection.depart(loop)
+        try:
+            loop.call(self._begin, connection, descriptor, factory, received)
+        except LoopStopped:
+            descriptor.close()
+
+    def _begin(
+        self,
+        connection: Connection,
+        descriptor: AcceptedSocket,
+        factory: ProtocolFactory | None = None,
+        received: bytes = b"",
+    ) -> None:
+        """Set a connection up on its loop, from the beginning, or in mid-stream with the protocol of a factory."""
+        task = connection.loop.asyncio_loop.create_task(self._set_up(connection, descriptor, factory, received))
         connection.opening(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _set_up(self, connection: Connection, descriptor: AcceptedSocket) -> None:
+    async def _set_up(
+        self, connection: Connection, descriptor: AcceptedSocket, factory: ProtocolFactory | None, received: bytes
+    ) -> None:
         try:
-            await self._connect(connection, descriptor)
+            await self._connect(connection, descriptor, factory, received)
         except Exception as error:  # whatever keeps one connection from beginning ends that one
             self._failed(connection, error)
             descriptor.give_up()
@@ -323,7 +349,9 @@ class Acceptor:
             descriptor.give_up()
             raise
 
-    async def _connect(self, connection: Connection, descriptor: AcceptedSocket) -> None:
+    async def _connect(
+        self, connection: Connection, descriptor: AcceptedSocket, factory: ProtocolFactory | None, received: bytes
+    ) -> None:
         settings, tls = self.settings, self.tls
         counted = self._counted and descriptor.family != socket.AF_UNIX
         timeout_s = settings.idle_timeout_s
@@ -332,13 +360,17 @@ class Acceptor:
             if timeout_s:
                 self._sweep(connection.loop, timeout_s).add(connection)
             return Opening(
-                connection, self._factory, no_delay=settings.no_delay, watch_reads=bool(timeout_s) and not counted
+                connection,
+                self._factory if factory is None else factory,
+                no_delay=settings.no_delay,
+                watch_reads=bool(timeout_s) and not counted,
+                received=received,
             )
 
         if timeout_s:
-            connection.watch(descriptor, counted=counted)
+            connection.watch(counted=counted)
         loop = connection.loop.asyncio_loop
-        if tls is None and settings.proxy_protocol == "off":
+        if factory is not None or (tls is None and settings.proxy_protocol == "off"):
             await loop.connect_accepted_socket(opening, descriptor)
             return
         async with asyncio.timeout(settings.handshake_timeout_s), self._turn(connection.loop):
@@ -406,13 +438,16 @@ class Acceptor:
             self._timers.append(timer.cancel)
         return sweep
 
+    def _watch_no_more(self, connection: Connection) -> None:
+        sweep = self._sweeps.get(connection.loop.name)
+        if sweep is not None:
+            sweep.discard(connection)
+
     def _gone(self, connection: Connection) -> None:
         connection.closed()
         connection.loop.leave()
         self.population.discard(connection)
-        sweep = self._sweeps.get(connection.loop.name)
-        if sweep is not None:
-            sweep.discard(connection)
+        self._watch_no_more(connection)
         info, connection.info = connection.info, None
         if info is not None:
             self._sockets.remove(info)

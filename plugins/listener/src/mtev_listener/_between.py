@@ -6,9 +6,10 @@ There is one object at most, and it passes on everything that it does not handle
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
-__all__ = ["Between", "feed"]
+__all__ = ["Between", "feed", "install"]
 
 
 class Between(asyncio.Protocol):
@@ -62,6 +63,25 @@ class Between(asyncio.Protocol):
     def eof_received(self) -> bool | None:
         """Pass it on."""
         return cast("asyncio.Protocol", self._protocol).eof_received()
+
+
+def install(
+    transport: asyncio.Transport,
+    protocol: asyncio.BaseProtocol,
+    put_between: Callable[[asyncio.BaseProtocol], asyncio.BaseProtocol] | None = None,
+) -> None:
+    """Put a protocol in charge, and keep whatever stands between it and the transport.
+
+    Args:
+        transport: what it is to be in charge of.
+        protocol: the real one.
+        put_between: gives what is to be in charge where nothing stands between; None for the protocol itself.
+    """
+    current = transport.get_protocol()
+    if isinstance(current, Between):
+        current.put(protocol)
+    else:
+        transport.set_protocol(protocol if put_between is None else put_between(protocol))
 
 
 def feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:

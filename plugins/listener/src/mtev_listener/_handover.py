@@ -13,11 +13,12 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from mtev_tls import peer_of
 
-from ._between import Between, feed
+from ._between import Between, feed, install
 from .connection import Connection, ProtocolFactory
 
 if TYPE_CHECKING:
@@ -37,13 +38,23 @@ class Opening(asyncio.Protocol):
         factory: makes its protocol.
         no_delay: send small packets at once.
         watch_reads: put a `ReadWatch` in between.
+        received: what was read already, on another loop.
     """
 
-    def __init__(self, connection: Connection, factory: ProtocolFactory, *, no_delay: bool, watch_reads: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        factory: ProtocolFactory,
+        *,
+        no_delay: bool,
+        watch_reads: bool,
+        received: bytes = b"",
+    ) -> None:
         self._connection = connection
         self._factory = factory
         self._no_delay = no_delay
         self._watch_reads = watch_reads
+        self._received = received
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there."""
@@ -57,7 +68,7 @@ class Opening(asyncio.Protocol):
         if connection.draining:
             connection.close()
             return
-        hand_over(connection, self._factory, watch_reads=self._watch_reads)
+        hand_over(connection, self._factory, self._received, watch_reads=self._watch_reads)
 
 
 def hand_over(
@@ -77,11 +88,7 @@ def hand_over(
     assert transport is not None
     try:
         protocol = factory(connection)
-        current = transport.get_protocol()
-        if isinstance(current, Between):
-            current.put(protocol)
-        else:
-            transport.set_protocol(between(connection, protocol, watch_reads=watch_reads))
+        install(transport, protocol, partial(between, connection, watch_reads=watch_reads))
         protocol.connection_made(transport)
         if data and not transport.is_closing():
             feed(protocol, data)

@@ -69,6 +69,13 @@ class AcceptedSocket(socket.socket):
             self.shutdown(socket.SHUT_RDWR)
         self.close()
 
+    def successor(self) -> AcceptedSocket:
+        """Another descriptor of the same connection, whose end is the one that is reported from now on."""
+        duplicate = socket.socket(self.family, self.type, self.proto, fileno=os.dup(self.fileno()))
+        callback, self._closed_callback = self._closed_callback, None
+        assert callback is not None
+        return AcceptedSocket(duplicate, callback)
+
     def detach(self) -> int:
         """Give the descriptor away, and report it."""
         descriptor = super().detach()

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from ._activity import tcp_counters
 from ._address import Endpoint, show_endpoint
-from ._between import Between
+from ._between import install
 from ._upgrade import upgrade
+from .errors import ListenerError
 
 if TYPE_CHECKING:
-    import socket
-
     from mtev_eventer import Loop, SocketInfo
     from mtev_tls import ServerTls, TlsPeer
+
+    from ._move import Home
+    from ._sockets import AcceptedSocket
 
 __all__ = ["Connection", "ProtocolFactory"]
 
@@ -26,8 +28,9 @@ _log = logging.getLogger("mtev.listener")
 class Connection:
     """One accepted connection.
 
-    It belongs to one loop for all its life; use it there, unless a member says that it is thread-safe. The protocol's
-    own callbacks (`connection_made`, `data_received`, `connection_lost` ...) come straight from the event loop.
+    It belongs to one loop, from `move` on to another one; use it there, unless a member says that it is thread-safe.
+    The protocol's own callbacks (`connection_made`, `data_received`, `connection_lost` ...) come straight from the
+    event loop.
 
     Attributes:
         type: the listener type that it came in by.
@@ -51,6 +54,7 @@ class Connection:
         "_counted",
         "_draining",
         "_drains",
+        "_home",
         "_opening",
         "_socket",
         "_touched",
@@ -98,7 +102,8 @@ class Connection:
         self._closed = False
         self._touched = False
         self._counted = False
-        self._socket: socket.socket | None = None
+        self._home: Home | None = None
+        self._socket: AcceptedSocket | None = None
         self._opening: asyncio.Task[None] | None = None
 
     @property
@@ -136,15 +141,15 @@ class Connection:
         """Close it in order: what was written is still sent. Harmless to repeat."""
         if self.transport is not None:
             self.transport.close()
-        elif self._opening is not None:
-            self._opening.cancel()
+        else:
+            self._close_unopened()
 
     def abort(self) -> None:
         """Close it at once; what was not sent yet is lost. Harmless to repeat."""
         if self.transport is not None:
             self.transport.abort()
-        elif self._opening is not None:
-            self._opening.cancel()
+        else:
+            self._close_unopened()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Put another protocol in charge, and keep whatever of the listener stands between it and the transport.
@@ -152,11 +157,7 @@ class Connection:
         Its `connection_made` is not called; it finds the transport in `transport`.
         """
         assert self.transport is not None, "a connection without a transport has no protocol to exchange"
-        current = self.transport.get_protocol()
-        if isinstance(current, Between):
-            current.put(protocol)
-        else:
-            self.transport.set_protocol(protocol)
+        install(self.transport, protocol)
 
     def start_tls(self, tls: ServerTls, *, timeout_s: float = 10.0) -> Awaitable[TlsPeer]:
         """Upgrade a plain connection to TLS, as after STARTTLS; this side is the server.
@@ -177,6 +178,53 @@ class Connection:
             ListenerError: the connection is closed, or speaks TLS already.
         """
         return upgrade(self, tls, timeout_s)
+
+    def move(self, loop: Loop, factory: ProtocolFactory, received: bytes = b"") -> None:
+        """Go on on another loop, with another protocol. Returns at once; to be called on the connection's loop.
+
+        The protocol that calls this is done with the connection: it must neither write nor close any more, and is not
+        told of its end. What it wrote before is sent first. Its drain callbacks are forgotten.
+
+        Args:
+            loop: of any pool; the same one only exchanges the protocol.
+            factory: makes the new protocol, on that loop.
+            received: what was read already and is for it.
+
+        Raises:
+            ListenerError: the connection is closed or about to move already, or it speaks TLS, whose state belongs to
+                its loop.
+            LoopStopped: the other loop does not run.
+        """
+        if self.transport is None or self.transport.is_closing() or self._home is None:
+            raise ListenerError(f"{self}: it is closed or on its way, and cannot be moved")
+        if self.tls is not None:
+            raise ListenerError(f"{self}: it speaks TLS, and stays on its loop; move it before the handshake")
+        _ = loop.asyncio_loop  # raises where it does not run
+        self._drains.clear()
+        self._home.move(self, loop, factory, received)
+
+    def depart(self, loop: Loop) -> AcceptedSocket:
+        """Leave the present loop for another one. Called by the listener when all is sent.
+
+        Returns:
+            The socket, for the other loop.
+        """
+        assert self.transport is not None
+        assert self._socket is not None
+        self._socket = self._socket.successor()
+        transport, self.transport = self.transport, None
+        transport.abort()
+        self.loop.leave()
+        self.loop = loop
+        loop.enter()
+        if self.info is not None:
+            self.info.fd, self.info.loop, self.info.pool = self._socket.fileno(), loop.name, loop.pool.name
+        return self._socket
+
+    def settle(self, home: Home, descriptor: AcceptedSocket) -> None:
+        """Say where it came in, and which socket it has. Called by the listener."""
+        self._home = home
+        self._socket = descriptor
 
     def opening(self, task: asyncio.Task[None] | None) -> None:
         """Say which task sets it up. Called by the listener."""
@@ -225,10 +273,15 @@ class Connection:
             _log.debug("%s was idle for too long: closed", self)
             self.close()
 
-    def watch(self, descriptor: socket.socket, *, counted: bool) -> None:
-        """Say which socket shows its activity. Called by the listener."""
-        self._socket = descriptor
+    def watch(self, *, counted: bool) -> None:
+        """Say whether the system counts the bytes of its socket. Called by the listener."""
         self._counted = counted
+
+    def _close_unopened(self) -> None:
+        """There is no transport, or none on its present loop yet: end what makes it, or what is about to."""
+        self._draining = True
+        if self._opening is not None:
+            self._opening.cancel()
 
     def _call_drain(self, callback: Callable[[], None]) -> None:
         try:
