@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import socket
+import time
 from importlib import resources
 
 import pytest
 
 from mtev_conf import ChangeRefused, Configuration
 from mtev_conf.plugin import ConfPlugin
+from mtev_eventer import Eventer
 from mtev_eventer.plugin import EventerPlugin
 from mtev_kernel import Plugin
 from mtev_kernel.testing import inline
@@ -218,3 +220,46 @@ def test_stopping_ends_what_was_removed_and_has_not_gone_yet(service):
         assert len(service.listeners.members()) == 1
         assert service.listeners.stop() == 0
         assert going.recv(1) == b""
+
+
+def idle_timers(service):
+    eventer = service.running.service(Eventer)
+    return [timer for timer in eventer.timers() if timer.name == "listener_idle"]
+
+
+def wait_for(condition):
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_another_idle_timeout_counts_for_new_connections(service):
+    def idle_timeout(timeout_ms):
+        with service.change() as change:
+            for config in service.listener(0).sections("config"):
+                change.remove(config)
+            change.add_xml(service.listener(0), f"<config><idle_timeout>{timeout_ms}</idle_timeout></config>")
+
+    idle_timeout(3_600_000)
+    with service.connect(service.one) as patient:
+        assert ask(patient) == b"?"
+        idle_timeout(40)
+        with service.connect(service.one) as hasty:
+            assert ask(hasty) == b"?"
+            assert len(idle_timers(service)) == 2
+            assert hasty.recv(1) == b"", "it is closed after its own timeout, not the one before"
+        assert ask(patient) == b"?"
+        wait_for(lambda: len(idle_timers(service)) == 1)
+
+
+def test_nothing_is_left_of_a_listener_that_was_removed(service):
+    with service.change() as change:
+        change.add_xml(service.listener(0), "<config><idle_timeout>40</idle_timeout></config>")
+    with service.connect(service.one) as going:
+        assert ask(going) == b"?"
+        assert len(idle_timers(service)) == 1
+        with service.change() as change:
+            change.remove(service.listener(0))
+        assert going.recv(1) == b""
+    wait_for(lambda: not idle_timers(service))

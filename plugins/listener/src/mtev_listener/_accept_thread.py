@@ -18,13 +18,13 @@ class AcceptThread:
         name: of the thread.
         listening: the socket to watch.
         accept: called when connections wait; returns for how many seconds not to look again.
-
-    Attributes:
         ended: called on the thread as the last thing, when it has stopped looking at the socket.
     """
 
-    def __init__(self, name: str, listening: socket.socket, accept: Callable[[], float]) -> None:
-        self.ended: Callable[[], None] = lambda: None
+    def __init__(
+        self, name: str, listening: socket.socket, accept: Callable[[], float], ended: Callable[[], None]
+    ) -> None:
+        self._ended = ended
         self._listening = listening
         self._accept = accept
         self._wake, self._woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -55,6 +55,6 @@ class AcceptThread:
                     return
                 pause_s = self._accept()
         finally:
-            self.ended()
+            self._ended()
             os.close(self._wake)
             os.close(self._woken)

@@ -37,7 +37,6 @@ from typing import TYPE_CHECKING
 from mtev_eventer import Loop, LoopStopped, SocketInfo, SocketTable
 
 from ._accept_thread import AcceptThread
-from ._activity import Sweep, looking_period_s
 from ._address import Endpoint, endpoint_of, show_endpoint
 from ._handover import Opening, hand_over
 from ._move import Leaving
@@ -46,6 +45,7 @@ from ._preface import read_proxy_header
 from ._refusals import Episodes
 from ._settings import ListenerSettings
 from ._sockets import AcceptedSocket, ListeningSocket
+from ._sweeps import Sweeps
 from ._upgrade import SHUTDOWN_S
 from .connection import Connection, ProtocolFactory
 from .errors import ListenerError
@@ -74,13 +74,15 @@ class Acceptor:
         choose: on which loop the next connection, of that peer, lives; thread-safe.
         factory: makes the protocol of a connection.
         sockets: the table to appear in.
-        counted: whether the system counts the bytes of TCP connections.
         population: the connections of the listener, which several acceptors may share.
+        sweeps: who watches for idle ones.
+        counted: whether the system counts the bytes of TCP connections.
         tls: how to speak TLS; None for not at all.
 
     Attributes:
         settings: as above; replaced when the configuration changes. New connections go by the new ones.
         tls: as above, likewise.
+        counted: as above, likewise.
     """
 
     def __init__(
@@ -92,8 +94,9 @@ class Acceptor:
         choose: Callable[[Endpoint], Loop],
         factory: ProtocolFactory,
         sockets: SocketTable,
-        counted: bool,
         population: Population,
+        sweeps: Sweeps,
+        counted: bool,
         tls: ServerTls | None = None,
     ) -> None:
         self.settings = settings
@@ -101,15 +104,14 @@ class Acceptor:
         self.loop = loop
         self.population = population
         self.tls = tls
+        self.counted = counted
         self._listening = listening
         self._choose = choose
         self._factory = factory
         self._sockets = sockets
-        self._counted = counted
+        self._sweeps = sweeps
         self._handshakes: dict[str, asyncio.Semaphore] = {}
         self._episodes = Episodes(_log)
-        self._sweeps: dict[str, Sweep] = {}
-        self._timers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: AcceptThread | None = None
         self._armed = False
@@ -132,8 +134,8 @@ class Acceptor:
         if not self.settings.accept_thread:
             self.loop.call(self._arm)
         elif not self._closing:
-            self._thread = AcceptThread(f"accept {show_endpoint(self.local)}", self._listening.socket, self._accept)
-            self._thread.ended = self._release
+            name = f"accept {show_endpoint(self.local)}"
+            self._thread = AcceptThread(name, self._listening.socket, self._accept, self._release)
             self._thread.start()
 
     def set_backlog(self, backlog: int) -> None:
@@ -165,11 +167,6 @@ class Acceptor:
     def abort(self) -> None:
         """Close every connection at once. Thread-safe."""
         self._tell(Connection.abort)
-
-    def release(self) -> None:
-        """Stop the timers. Thread-safe; the last thing to be called."""
-        while self._timers:
-            self._timers.pop()()
 
     def _tell(self, what: Callable[[Connection], None]) -> None:
         """Do something to every connection: all those of a loop in one turn, so that none is told much later."""
@@ -317,7 +314,6 @@ class Acceptor:
             Leaving(connection, partial(self._depart, connection, loop, factory, received)).begin()
 
     def _depart(self, connection: Connection, loop: Loop, factory: ProtocolFactory, received: bytes) -> None:
-        self._watch_no_more(connection)
         descriptor = connection.depart(loop)
         try:
             loop.call(self._begin, connection, descriptor, factory, received)
@@ -353,12 +349,12 @@ class Acceptor:
         self, connection: Connection, descriptor: AcceptedSocket, factory: ProtocolFactory | None, received: bytes
     ) -> None:
         settings, tls = self.settings, self.tls
-        counted = self._counted and descriptor.family != socket.AF_UNIX
+        counted = self.counted and descriptor.family != socket.AF_UNIX
         timeout_s = settings.idle_timeout_s
 
         def opening() -> Opening:
             if timeout_s:
-                self._sweep(connection.loop, timeout_s).add(connection)
+                connection.watch(self._sweeps.of(connection.loop, timeout_s), counted=counted)
             return Opening(
                 connection,
                 self._factory if factory is None else factory,
@@ -367,8 +363,6 @@ class Acceptor:
                 received=received,
             )
 
-        if timeout_s:
-            connection.watch(counted=counted)
         loop = connection.loop.asyncio_loop
         if factory is not None or (tls is None and settings.proxy_protocol == "off"):
             await loop.connect_accepted_socket(opening, descriptor)
@@ -430,24 +424,10 @@ class Acceptor:
         else:  # the peer left
             self._episodes.tell("left", logging.DEBUG, f"{self.settings.where}: SSL accept failed from {peer}: {error}")
 
-    def _sweep(self, loop: Loop, timeout_s: float) -> Sweep:
-        sweep = self._sweeps.get(loop.name)
-        if sweep is None:
-            sweep = self._sweeps[loop.name] = Sweep(timeout_s)
-            timer = loop.every(looking_period_s(timeout_s), sweep.look, name="listener_idle")
-            self._timers.append(timer.cancel)
-        return sweep
-
-    def _watch_no_more(self, connection: Connection) -> None:
-        sweep = self._sweeps.get(connection.loop.name)
-        if sweep is not None:
-            sweep.discard(connection)
-
     def _gone(self, connection: Connection) -> None:
         connection.closed()
         connection.loop.leave()
         self.population.discard(connection)
-        self._watch_no_more(connection)
         info, connection.info = connection.info, None
         if info is not None:
             self._sockets.remove(info)

@@ -61,13 +61,19 @@ class Group:
         """Those in force."""
         return self.acceptors[0].settings
 
-    def update(self, settings: ListenerSettings, tls: ServerTls | None) -> None:
-        """Go by other settings for what begins from now on. The address cannot change."""
+    def update(self, settings: ListenerSettings, tls: ServerTls | None, *, counted: bool) -> None:
+        """Go by other settings for what begins from now on. The address cannot change.
+
+        Args:
+            settings: those.
+            tls: how to speak TLS; None for not at all.
+            counted: whether the system counts the bytes of TCP connections.
+        """
         old = self.settings
         self.population.limit = settings.max_connections
         self.population.per_peer = settings.max_connections_per_peer
         for acceptor in self.acceptors:
-            acceptor.settings, acceptor.tls = settings, tls
+            acceptor.settings, acceptor.tls, acceptor.counted = settings, tls, counted
             if settings.backlog != old.backlog:
                 acceptor.set_backlog(settings.backlog)
         self.bound = Bound(
@@ -96,11 +102,6 @@ class Group:
     def abort(self) -> None:
         """Close the connections at once."""
         self.acceptors[0].abort()
-
-    def release(self) -> None:
-        """Stop the timers; the last thing to be called."""
-        for acceptor in self.acceptors:
-            acceptor.release()
 
     def describe(self) -> dict[str, object]:
         """Itself with its counts, as plain data."""

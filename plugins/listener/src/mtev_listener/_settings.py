@@ -63,6 +63,8 @@ Accept = Literal["one", "each"]
 ProxyVersion = Literal["off", "v1", "v2", "any"]
 
 _FANOUTS: Mapping[str, Fanout] = {"round_robin": "round_robin", "least_loaded": "least_loaded", "peer": "peer"}
+_ACCEPTS: Mapping[str, Accept] = {"one": "one", "each": "each"}
+_PROXIES: Mapping[str, ProxyVersion] = {"off": "off", "v1": "v1", "v2": "v2", "any": "any"}
 _LARGEST = 2**31 - 1
 _LARGEST_PORT = 65535
 T = TypeVar("T")
@@ -193,10 +195,9 @@ class _Reader:
         where_to = self._try(lambda: self._address(port, mode), None)
         systemd = section.string("systemd", "").strip()
         backlog = self._try(lambda: section.integer("backlog", DEFAULT_BACKLOG, minimum=1, maximum=_LARGEST), 1)
-        none: Fanout = ""
-        fanout = self._try(self._fanout, none)
+        fanout: Fanout = self._try(self._fanout, "")
         pool = section.string("fanout_pool", "")
-        accept = self._try(lambda: section.choice("accept", ("one", "each"), "one"), "one")
+        accept = _ACCEPTS[self._try(lambda: section.choice("accept", tuple(_ACCEPTS), "one"), "one")]
         accept_thread = self._try(lambda: section.boolean("accept_thread", False), False)
         tls = self._tls()
         idle_ms = self._key(config, "idle_timeout", 0, lambda text: parse_integer(text, 0, _LARGEST))
@@ -209,9 +210,9 @@ class _Reader:
             config, "handshake_timeout", DEFAULT_HANDSHAKE_TIMEOUT_MS, lambda text: parse_integer(text, 1, _LARGEST)
         )
         per_peer = self._key(config, "max_connections_per_peer", 0, lambda text: parse_integer(text, 0))
-        proxy = self._key(
-            config, "proxy_protocol", "off", lambda text: parse_enumeration(text, ("off", "v1", "v2", "any"))
-        )
+        proxy = _PROXIES[
+            self._key(config, "proxy_protocol", "off", lambda text: parse_enumeration(text, tuple(_PROXIES)))
+        ]
         proxy_from = self._key(config, "proxy_from", parse_networks(DEFAULT_PROXY_FROM), parse_networks)
         if accept == "each" and (isinstance(where_to, UnixAddress) or accept_thread or systemd):
             self._wrong(
@@ -219,7 +220,6 @@ class _Reader:
                     'accept="each" is for IP addresses that this service binds itself, and without accept_thread'
                 )
             )
-        spread: Fanout = "round_robin" if pool else ""
         if not self._sound or where_to is None:
             return None
         return ListenerSettings(
@@ -227,18 +227,18 @@ class _Reader:
             address=where_to,
             where=section.where,
             backlog=backlog,
-            fanout=fanout or spread,
+            fanout=fanout if fanout or not pool else "round_robin",
             fanout_pool=pool,
             no_delay=no_delay,
             idle_timeout_s=idle_ms / 1000,
             max_connections=limit,
             command_timeout_s=command_ms / 1000,
             accept_thread=accept_thread,
-            accept="each" if accept == "each" else "one",
+            accept=accept,
             systemd=systemd,
             max_connections_per_peer=per_peer,
             handshake_timeout_s=handshake_ms / 1000,
-            proxy_protocol="v1" if proxy == "v1" else "v2" if proxy == "v2" else "any" if proxy == "any" else "off",
+            proxy_protocol=proxy,
             proxy_from=proxy_from if proxy != "off" else (),
             tls=tls,
             config=config,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from ._activity import tcp_counters
+from ._activity import Sweep, tcp_counters
 from ._address import Endpoint, show_endpoint
 from ._between import install
 from ._upgrade import upgrade
@@ -57,6 +57,7 @@ class Connection:
         "_home",
         "_opening",
         "_socket",
+        "_sweep",
         "_touched",
         "command",
         "config",
@@ -102,6 +103,7 @@ class Connection:
         self._closed = False
         self._touched = False
         self._counted = False
+        self._sweep: Sweep | None = None
         self._home: Home | None = None
         self._socket: AcceptedSocket | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -211,6 +213,7 @@ class Connection:
         """
         assert self.transport is not None
         assert self._socket is not None
+        self._unwatch()
         self._socket = self._socket.successor()
         transport, self.transport = self.transport, None
         transport.abort()
@@ -243,6 +246,7 @@ class Connection:
         self._closed = True
         self._opening = None
         self._drains.clear()
+        self._unwatch()
         self._socket = None
 
     def drain(self) -> None:
@@ -273,9 +277,21 @@ class Connection:
             _log.debug("%s was idle for too long: closed", self)
             self.close()
 
-    def watch(self, *, counted: bool) -> None:
-        """Say whether the system counts the bytes of its socket. Called by the listener."""
+    def watch(self, sweep: Sweep, *, counted: bool) -> None:
+        """Have it closed when it is idle for too long. Called by the listener, on the connection's loop.
+
+        Args:
+            sweep: who watches.
+            counted: whether the system counts the bytes of its socket.
+        """
         self._counted = counted
+        self._sweep = sweep
+        sweep.add(self)
+
+    def _unwatch(self) -> None:
+        sweep, self._sweep = self._sweep, None
+        if sweep is not None:
+            sweep.discard(self)
 
     def _close_unopened(self) -> None:
         """There is no transport, or none on its present loop yet: end what makes it, or what is about to."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mtev_kernel.errors import ConfigurationError
 from mtev_tls import ServerTls, TlsError
@@ -23,6 +23,7 @@ from ._group import Bound, Group
 from ._population import Population
 from ._settings import ListenerSettings
 from ._sockets import ListeningSocket, adopt_socket, listen
+from ._sweeps import Sweeps
 from ._systemd import take_sockets
 from .connection import Connection, ProtocolFactory
 from .errors import BindError, RegistrationError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mtev_eventer import Eventer, Loop, Pool
-    from mtev_tls import Tls
+    from mtev_tls import Tls, TlsSettings
 
     from ._address import Endpoint
 
@@ -43,6 +44,10 @@ CONTROL_DISPATCH = "control_dispatch"
 _ALPN = "/alpn:"
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]*")
 _ABORTED_WITHIN_S = 3.0
+
+
+class _MakeTls(Protocol):
+    def __call__(self, settings: TlsSettings, *, offers: Sequence[str]) -> ServerTls: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Listeners:
         self._prepared: dict[int, ServerTls] = {}
         self._sockets: dict[str, list[int]] | None = None
         self._counters: bool | None = None
+        self._sweeps = Sweeps()
 
     # For plugins that speak a protocol. Thread-safe.
 
@@ -179,29 +185,34 @@ class Listeners:
         Returns:
             What is wrong with them.
         """
-        problems = []
-        prepared = {}
-        for settings in listeners:
-            if settings.tls is None:
-                continue
-            try:
-                prepared[id(settings)] = tls.server(settings.tls, offers=self._alpn(settings.type))
-            except TlsError as error:
-                problems.append(_placed(error, settings))
+        prepared, problems = self._secured(listeners, tls.server)
         if not problems:
             self._prepared = prepared
         return problems
 
     def try_certificates(self, listeners: Sequence[ListenerSettings]) -> list[ConfigurationError]:
         """What is wrong with the certificates of listeners that may be to come. Blocks for moments."""
-        problems = []
+
+        def loaded(settings: TlsSettings, *, offers: Sequence[str]) -> ServerTls:
+            tls = ServerTls(settings, offers=offers)
+            tls.load()
+            return tls
+
+        return self._secured(listeners, loaded)[1]
+
+    def _secured(
+        self, listeners: Sequence[ListenerSettings], make: _MakeTls
+    ) -> tuple[dict[int, ServerTls], list[ConfigurationError]]:
+        """What each listener that speaks TLS speaks it with, by the identity of its settings, and what is wrong."""
+        made: dict[int, ServerTls] = {}
+        problems: list[ConfigurationError] = []
         for settings in listeners:
             if settings.tls is not None:
                 try:
-                    ServerTls(settings.tls, offers=self._alpn(settings.type)).load()
+                    made[id(settings)] = make(settings.tls, offers=self._alpn(settings.type))
                 except TlsError as error:
                     problems.append(_placed(error, settings))
-        return problems
+        return made, problems
 
     def open(self, listeners: Sequence[ListenerSettings], eventer: Eventer) -> None:
         """Bind and listen everywhere, or nowhere. Nothing is accepted before `accept`.
@@ -235,7 +246,8 @@ class Listeners:
             todo = changes([group.settings for group in self._groups], listeners)
             failures: list[str] = []
             for number, settings in todo.keep.items():
-                self._groups[number].update(settings, self._prepared.get(id(settings)))
+                tls = self._prepared.get(id(settings))
+                self._groups[number].update(settings, tls, counted=self._counted(settings))
             leaving = [self._groups[number] for number in todo.close]
             for group in leaving:
                 group.close()
@@ -311,8 +323,8 @@ class Listeners:
             group.wait_closed(until)
             if not group.population.wait_until_empty(until):
                 left += len(group.population)
-            group.release()
         self._groups, self._leaving = [], []
+        self._sweeps.stop()
         return left
 
     def _open(self, settings: ListenerSettings, eventer: Eventer) -> Group:
@@ -321,7 +333,7 @@ class Listeners:
         tls = self._prepared.get(id(settings))
         if settings.tls is not None and tls is None:
             raise BindError(f"{settings.where}: its certificates were not read", retriable=False)
-        counted = bool(settings.idle_timeout_s) and self._counters_work()
+        counted = self._counted(settings)
         loops = pool.loops if settings.accept == "each" else (pool.choose(),)
         acceptors: list[Acceptor] = []
         try:
@@ -335,8 +347,9 @@ class Listeners:
                         choose=_chooser(settings, pool, loop),
                         factory=self._factory(settings),
                         sockets=eventer.sockets,
-                        counted=counted,
                         population=population,
+                        sweeps=self._sweeps,
+                        counted=counted,
                         tls=tls,
                     )
                 )
@@ -375,7 +388,10 @@ class Listeners:
         """Sockets that systemd has passed and nobody has asked for, by name; known when any listener asked for one."""
         return [] if self._sockets is None else [name for name, left in self._sockets.items() if left]
 
-    def _counters_work(self) -> bool:
+    def _counted(self, settings: ListenerSettings) -> bool:
+        """Whether the system is to count the bytes of connections; tried once, when an idle timeout first asks."""
+        if not settings.idle_timeout_s:
+            return False
         if self._counters is None:
             self._counters = tcp_counters_work()
         return self._counters
