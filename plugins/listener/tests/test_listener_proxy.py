@@ -220,14 +220,17 @@ def test_tls_comes_after_the_header(behind):
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"", b"PROXY TCP4 1.2.3.4"])
-def test_whoever_says_it_badly_or_not_at_all_is_cut_off(behind, sent):
+def test_whoever_says_it_badly_or_not_at_all_is_cut_off(behind, sent, caplog):
     harness = behind(handshake_timeout_s=0.3)
     with connect(harness) as client:
+        address = client.getsockname()
         client.sendall(sent)
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""
     assert harness.wait_until_empty()
     assert harness.complaints == []
+    assert f"app.conf:7: refused {address[0]}:{address[1]}: " in caplog.text
+    assert harness.listeners.describe()[0]["proxy_failures"] == 1
 
 
 def test_strangers_may_not_say_it(behind):

@@ -16,6 +16,7 @@ from mtev_kernel import Plugin
 from mtev_kernel.testing import inline
 from mtev_listener import Listeners
 from mtev_listener.plugin import ListenerPlugin
+from mtev_stats import Stats
 from mtev_stats.plugin import StatsPlugin
 from mtev_tls.plugin import TlsPlugin
 
@@ -146,7 +147,7 @@ def test_limits_change_for_new_connections_without_a_new_socket(service):
             assert ask(second) == ask(old) == b"?"
             with contextlib.suppress(OSError):  # closed, or reset
                 assert refused.recv(1) == b""
-    assert before.population.refused == 1
+    assert before.describe()["refused"] == 1
 
 
 def test_another_type_on_the_same_address_takes_over(service):
@@ -249,8 +250,26 @@ def test_another_idle_timeout_counts_for_new_connections(service):
             assert ask(hasty) == b"?"
             assert len(idle_timers(service)) == 2
             assert hasty.recv(1) == b"", "it is closed after its own timeout, not the one before"
+        assert service.listeners.describe()[0]["idle"] == 1
         assert ask(patient) == b"?"
         wait_for(lambda: len(idle_timers(service)) == 1)
+
+
+def test_figures_go_with_their_listener(service):
+    stats = service.running.service(Stats)
+    with service.connect(service.one) as client:
+        assert ask(client) == b"?"
+        assert stats.find(("mtev", "listener", service.one, "accepted")).value == 1
+        assert stats.find(("mtev", "listener", service.one, "connections")).value == 1
+        with service.change() as change:
+            change.set(service.listener(0), "type", "other")
+        assert client.recv(1) == b""
+    accepted = stats.find(("mtev", "listener", service.one, "accepted"))
+    assert accepted.value == 0, "it is another listener now"
+    with service.change() as change:
+        change.remove(service.listener(0))
+    assert stats.find(("mtev", "listener", service.one, "accepted")) is None
+    assert stats.find(("mtev", "listener", service.two, "accepted")).value == 0
 
 
 def test_nothing_is_left_of_a_listener_that_was_removed(service):

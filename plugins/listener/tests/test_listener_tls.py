@@ -137,6 +137,8 @@ def test_failed_handshakes_end_that_connection_alone_and_are_said(listening, ser
     assert said
     assert said[0].startswith("app.conf:7: ")
     assert harness.complaints == []
+    described = harness.listeners.describe()[0]
+    assert (described["accepted"], described["handshake_failures"]) == (6, 5)
 
 
 def test_a_handshake_has_a_time_limit(listening, server, caplog):
@@ -146,6 +148,14 @@ def test_a_handshake_has_a_time_limit(listening, server, caplog):
         assert silent.recv(1) == b""
     assert harness.wait_until_empty()
     assert "the handshake took longer than 0.2 s" in caplog.text
+    with harness.connect() as client:
+        assert ask(client) == b"?"
+    name = str(harness.bound)
+    counts = {
+        figure: harness.eventer.stats.find(("mtev", "listener", name, figure)).value
+        for figure in ("handshakes", "handshake_failures", "handshake_timeouts")
+    }
+    assert counts == {"handshakes": 1, "handshake_failures": 1, "handshake_timeouts": 1}
 
 
 def test_a_flood_of_handshakes_that_never_end_leaves_others_served(listening, server):
@@ -197,7 +207,7 @@ def test_new_connections_get_new_certificates(listening, authority, context, tmp
     with harness.connect() as old:
         before = old.getpeercert(binary_form=True)
         write(authority.issue_cert("localhost"))
-        assert harness.listeners._groups[0].acceptors[0].tls.refresh()
+        assert harness.certificates.refresh()
         with harness.connect() as new:
             assert new.getpeercert(binary_form=True) != before
             assert ask(new) == ask(old) == b"?"

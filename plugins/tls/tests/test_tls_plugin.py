@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import resources
 
@@ -10,6 +11,8 @@ import pytest
 from mtev_conf.plugin import ConfPlugin
 from mtev_kernel import Plugin, hookspec
 from mtev_kernel.testing import NotReady, PluginConformance, inline
+from mtev_stats import Stats
+from mtev_stats.plugin import StatsPlugin
 from mtev_tls import EngineError, Material, MaterialError, ServerTls, Tls, TlsSettings
 from mtev_tls.plugin import TlsPlugin
 from mtev_tls.testing import own, pem
@@ -71,7 +74,12 @@ def manifest_of(package):
     return (resources.files(package) / "plugin.toml").read_text()
 
 
-PLUGINS = (inline(ConfPlugin, manifest_of("mtev_conf")), inline(TlsPlugin, manifest_of("mtev_tls")), inline(Above))
+PLUGINS = (
+    inline(ConfPlugin, manifest_of("mtev_conf")),
+    inline(StatsPlugin, manifest_of("mtev_stats")),
+    inline(TlsPlugin, manifest_of("mtev_tls")),
+    inline(Above),
+)
 
 
 @pytest.fixture
@@ -136,6 +144,26 @@ def test_changed_files_are_taken_up_when_told_to(service, settings, authority, t
         (tmp_path / name).write_text(text)
     assert above.say("tls refresh") == ["app.conf:2: the certificates were renewed; new connections get them"]
     assert server.reloads == 1
+
+
+def test_when_certificates_expire_is_among_the_statistics(service, settings):
+    running = service()
+    stats, tls = running.service(Stats), running.service(Tls)
+
+    def shown():
+        return [entry for entry in stats.entries() if entry.path[-1] == "not_after"]
+
+    assert shown() == []
+    held = tls.server(settings)
+    (entry,) = shown()
+    assert entry.path[:3] == ("mtev", "tls", "certificates")
+    assert entry.path[3] == f"{settings.where} default"
+    assert entry.metric.value == held.certificates[0].facts.not_after > 0
+    assert entry.tags["mtev-subject"] == held.certificates[0].facts.subject[:120]
+    assert stats.find(("mtev", "tls", "faults")).value == 0
+    del held
+    gc.collect()
+    assert shown() == [], "it is not in use any more"
 
 
 @pytest.mark.parametrize("words", ["show tls", "tls refresh"])

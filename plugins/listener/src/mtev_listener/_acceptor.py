@@ -1,11 +1,8 @@
 """The acceptor: takes connections off one listening socket, and lets each begin on its loop.
 
 How it works. The listening socket is watched by one loop. When connections wait, a batch of them is accepted, counted
-against the limit, given a line in the table of sockets, and set up on the same loop or, with fan-out, on the next loop
-of the pool. Set up means: the event loop makes its own transport for the socket, `Opening` makes the protocol, and from
-then on the transport calls the protocol directly. There is no wrapper in between that would cost time per packet or
-could be displaced by a protocol that exchanges itself. That a connection ended is learned from its socket (see
-`_sockets`), that it is idle from the kernel's counters (see `_activity`), that it shall end is told to it (`drain`).
+against the limits, given a line in the table of sockets, and handed to the `Opener` on the same loop or, with fan-out,
+on another loop of the pool.
 
 Rules:
 
@@ -16,49 +13,32 @@ Rules:
    looking for a moment and tries again: peers wait in the backlog, and no loop spins on a socket that stays readable.
 3. At most a batch is accepted per turn of the loop: a storm of connections does not starve those that are there.
 4. After `close` nothing is taken in any more, from any thread's point of view.
-5. What a connection has to do before its protocol begins (a PROXY header, the TLS handshake) has a time limit, and at
-   most `_HANDSHAKES` do it at once on a loop; the others wait their turn within the same limit.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 from mtev_eventer import Loop, LoopStopped, SocketInfo, SocketTable
 
 from ._accept_thread import AcceptThread
 from ._address import Endpoint, endpoint_of, show_endpoint
-from ._handover import Opening, hand_over
-from ._move import Leaving
-from ._population import Admission, Population
-from ._preface import read_proxy_header
-from ._refusals import Episodes
-from ._settings import ListenerSettings
+from ._opener import Opener
+from ._population import Admission
 from ._sockets import AcceptedSocket, ListeningSocket
-from ._sweeps import Sweeps
-from ._upgrade import SHUTDOWN_S
-from .connection import Connection, ProtocolFactory
-from .errors import ListenerError
-
-if TYPE_CHECKING:
-    from mtev_tls import ServerTls
+from .connection import Connection
 
 __all__ = ["Acceptor"]
 
 _log = logging.getLogger("mtev.listener")
 
 _BATCH = 64
-_HANDSHAKES = 256
 _PAUSE_S = 0.25
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _GONE_ALREADY = {errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM}
@@ -68,56 +48,33 @@ class Acceptor:
     """Accepts on one listening socket.
 
     Args:
-        settings: the listener.
+        opener: the listener, which several acceptors may share.
         listening: its socket, bound.
         loop: which loop watches it.
         choose: on which loop the next connection, of that peer, lives; thread-safe.
-        factory: makes the protocol of a connection.
         sockets: the table to appear in.
-        population: the connections of the listener, which several acceptors may share.
-        sweeps: who watches for idle ones.
-        counted: whether the system counts the bytes of TCP connections.
-        tls: how to speak TLS; None for not at all.
-
-    Attributes:
-        settings: as above; replaced when the configuration changes. New connections go by the new ones.
-        tls: as above, likewise.
-        counted: as above, likewise.
     """
 
     def __init__(
         self,
-        settings: ListenerSettings,
+        opener: Opener,
         listening: ListeningSocket,
         *,
         loop: Loop,
         choose: Callable[[Endpoint], Loop],
-        factory: ProtocolFactory,
         sockets: SocketTable,
-        population: Population,
-        sweeps: Sweeps,
-        counted: bool,
-        tls: ServerTls | None = None,
     ) -> None:
-        self.settings = settings
         self.local = listening.local
         self.loop = loop
-        self.population = population
-        self.tls = tls
-        self.counted = counted
+        self._opener = opener
         self._listening = listening
         self._choose = choose
-        self._factory = factory
         self._sockets = sockets
-        self._sweeps = sweeps
-        self._handshakes: dict[str, asyncio.Semaphore] = {}
-        self._episodes = Episodes(_log)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._thread: AcceptThread | None = None
         self._armed = False
         self._closing = False
         self._closed = threading.Event()
-        self._refusing_since = 0
+        self._refused_in_a_row: int | None = None
         self._exhausted = False
         self._info: SocketInfo | None = sockets.add(
             SocketInfo(
@@ -131,7 +88,7 @@ class Acceptor:
 
     def start(self) -> None:
         """Begin to accept. Thread-safe."""
-        if not self.settings.accept_thread:
+        if not self._opener.settings.accept_thread:
             self.loop.call(self._arm)
         elif not self._closing:
             name = f"accept {show_endpoint(self.local)}"
@@ -159,23 +116,6 @@ class Acceptor:
     def wait_closed(self, timeout_s: float) -> bool:
         """Block until the listening socket is closed; whether it was in time."""
         return self._closed.wait(timeout_s)
-
-    def drain(self) -> None:
-        """Tell every connection that the service drains. Thread-safe."""
-        self._tell(Connection.drain)
-
-    def abort(self) -> None:
-        """Close every connection at once. Thread-safe."""
-        self._tell(Connection.abort)
-
-    def _tell(self, what: Callable[[Connection], None]) -> None:
-        """Do something to every connection: all those of a loop in one turn, so that none is told much later."""
-        by_loop: dict[Loop, list[Connection]] = {}
-        for connection in self.population.members():
-            by_loop.setdefault(connection.loop, []).append(connection)
-        for loop, connections in by_loop.items():
-            with contextlib.suppress(LoopStopped):  # it is gone, and its connections with it
-                loop.call(_each, what, connections)
 
     # On the loop of the listening socket
 
@@ -221,14 +161,14 @@ class Acceptor:
             advice = "; raise the limit on open files" if error.errno in _EXHAUSTED else ""
             _log.error(
                 "%s: cannot accept: %s; trying again every %g s%s",
-                self.settings.where,
+                self._opener.settings.where,
                 error.strerror or error,
                 _PAUSE_S,
                 advice,
             )
 
     def _admit(self, accepted: socket.socket, peer: Endpoint) -> None:
-        settings = self.settings
+        opener, settings = self._opener, self._opener.settings
         loop = self._choose(peer)
         connection = Connection(
             type=settings.type,
@@ -238,15 +178,16 @@ class Acceptor:
             local=_local_end(accepted, self.local),
             where=settings.where,
         )
-        admission = self.population.admit(connection)
+        admission = opener.population.admit(connection)
         if admission is not Admission.ADMITTED:
             accepted.close()
             self._refused(admission, peer)
             return
+        opener.tally.accepted.add()
         self._accepted_again()
-        descriptor = AcceptedSocket(accepted, partial(self._gone, connection))
+        descriptor = AcceptedSocket(accepted, partial(opener.gone, connection))
         descriptor.setblocking(False)
-        connection.settle(self, descriptor)
+        connection.settle(opener, descriptor)
         connection.info = self._sockets.add(
             SocketInfo(
                 callback=settings.type,
@@ -259,39 +200,34 @@ class Acceptor:
         )
         loop.enter()
         if loop.here:
-            self._begin(connection, descriptor)
+            opener.begin(connection, descriptor)
             return
         try:
-            loop.call(self._begin, connection, descriptor)
+            loop.call(opener.begin, connection, descriptor)
         except LoopStopped:  # that loop is gone: the service is stopping
             descriptor.close()
 
     def _refused(self, admission: Admission, peer: Endpoint) -> None:
         if admission is Admission.PEER_FULL:
-            self._refused_peer(peer)
-        elif not self._refusing_since:
-            self._refusing_since = self.population.refused
+            self._opener.refused_peer(peer)
+            return
+        self._opener.tally.refused.add()
+        if self._refused_in_a_row is None:
+            self._refused_in_a_row = 0
+            settings = self._opener.settings
             _log.warning(
                 "%s: %s has %d connections, the limit (max_connections); further ones are refused",
-                self.settings.where,
-                self.settings.type,
-                self.settings.max_connections,
+                settings.where,
+                settings.type,
+                settings.max_connections,
             )
-
-    def _refused_peer(self, peer: Endpoint) -> None:
-        host = peer[0] if isinstance(peer, tuple) else show_endpoint(peer)
-        self._episodes.tell(
-            "peer",
-            logging.WARNING,
-            f"{self.settings.where}: {host} has {self.settings.max_connections_per_peer} connections, the limit "
-            "(max_connections_per_peer); further ones are refused",
-        )
+        self._refused_in_a_row += 1
 
     def _accepted_again(self) -> None:
-        if self._refusing_since:
-            refused = self.population.refused - self._refusing_since + 1
-            self._refusing_since = 0
-            _log.warning("%s: accepting again; %d connections were refused", self.settings.where, refused)
+        if self._refused_in_a_row is not None:
+            where = self._opener.settings.where
+            _log.warning("%s: accepting again; %d connections were refused", where, self._refused_in_a_row)
+            self._refused_in_a_row = None
 
     def _close(self) -> None:
         self._disarm()
@@ -303,143 +239,6 @@ class Acceptor:
         if info is not None:
             self._sockets.remove(info)
         self._closed.set()
-
-    # On the loop of the connection
-
-    def move(self, connection: Connection, loop: Loop, factory: ProtocolFactory, received: bytes) -> None:
-        """Have a connection go on on another loop; see `Connection.move`."""
-        if loop is connection.loop:
-            hand_over(connection, factory, received)
-        else:
-            Leaving(connection, partial(self._depart, connection, loop, factory, received)).begin()
-
-    def _depart(self, connection: Connection, loop: Loop, factory: ProtocolFactory, received: bytes) -> None:
-        descriptor = connection.depart(loop)
-        try:
-            loop.call(self._begin, connection, descriptor, factory, received)
-        except LoopStopped:
-            descriptor.close()
-
-    def _begin(
-        self,
-        connection: Connection,
-        descriptor: AcceptedSocket,
-        factory: ProtocolFactory | None = None,
-        received: bytes = b"",
-    ) -> None:
-        """Set a connection up on its loop, from the beginning, or in mid-stream with the protocol of a factory."""
-        task = connection.loop.asyncio_loop.create_task(self._set_up(connection, descriptor, factory, received))
-        connection.opening(task)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _set_up(
-        self, connection: Connection, descriptor: AcceptedSocket, factory: ProtocolFactory | None, received: bytes
-    ) -> None:
-        try:
-            await self._connect(connection, descriptor, factory, received)
-        except Exception as error:  # whatever keeps one connection from beginning ends that one
-            self._failed(connection, error)
-            descriptor.give_up()
-        except BaseException:
-            descriptor.give_up()
-            raise
-
-    async def _connect(
-        self, connection: Connection, descriptor: AcceptedSocket, factory: ProtocolFactory | None, received: bytes
-    ) -> None:
-        settings, tls = self.settings, self.tls
-        counted = self.counted and descriptor.family != socket.AF_UNIX
-        timeout_s = settings.idle_timeout_s
-
-        def opening() -> Opening:
-            if timeout_s:
-                connection.watch(self._sweeps.of(connection.loop, timeout_s), counted=counted)
-            return Opening(
-                connection,
-                self._factory if factory is None else factory,
-                no_delay=settings.no_delay,
-                watch_reads=bool(timeout_s) and not counted,
-                received=received,
-            )
-
-        loop = connection.loop.asyncio_loop
-        if factory is not None or (tls is None and settings.proxy_protocol == "off"):
-            await loop.connect_accepted_socket(opening, descriptor)
-            return
-        async with asyncio.timeout(settings.handshake_timeout_s), self._turn(connection.loop):
-            if settings.proxy_protocol != "off":
-                await self._introduce(connection, descriptor)
-            if tls is None:
-                await loop.connect_accepted_socket(opening, descriptor)
-            else:
-                await loop.connect_accepted_socket(
-                    opening,
-                    descriptor,
-                    ssl=tls.context,
-                    ssl_handshake_timeout=settings.handshake_timeout_s,
-                    ssl_shutdown_timeout=SHUTDOWN_S,
-                )
-
-    async def _introduce(self, connection: Connection, descriptor: AcceptedSocket) -> None:
-        """Learn from a proxy who is behind it."""
-        proxy = connection.peer
-        if isinstance(proxy, tuple):
-            address = ip_address(proxy[0].partition("%")[0])
-            if not any(address in network for network in self.settings.proxy_from):
-                raise ListenerError("it may not speak the PROXY protocol (proxy_from)")
-        header = await read_proxy_header(descriptor, self.settings.proxy_protocol)
-        if header.source is None:
-            return
-        connection.proxy, connection.peer = proxy, header.source
-        if connection.info is not None:
-            connection.info.remote = header.source
-        host = header.source[0] if isinstance(header.source, tuple) else ""
-        if not self.population.is_behind_proxy(connection, host):
-            self._refused_peer(header.source)
-            raise _Refused
-
-    def _turn(self, loop: Loop) -> asyncio.Semaphore:
-        turn = self._handshakes.get(loop.name)
-        if turn is None:
-            turn = self._handshakes[loop.name] = asyncio.Semaphore(_HANDSHAKES)
-        return turn
-
-    def _failed(self, connection: Connection, error: Exception) -> None:
-        """Say why a connection did not begin. A peer can repeat it without end, so most of it is only counted."""
-        if isinstance(error, _Refused):
-            return
-        peer = show_endpoint(connection.proxy or connection.peer)
-        if self.tls is None:
-            self._episodes.tell("other", logging.INFO, f"{connection}: it ended before it began: {error}")
-        elif isinstance(error, (TimeoutError, ConnectionAbortedError)):
-            limit = f"the handshake took longer than {self.settings.handshake_timeout_s:g} s"
-            self._episodes.tell(
-                "slow", logging.WARNING, f"{self.settings.where}: SSL accept failed from {peer}: {limit}"
-            )
-        elif isinstance(error, (ssl.SSLError, ListenerError)):
-            reason = getattr(error, "reason", None) or str(error)
-            text = f"{self.settings.where}: SSL accept failed from {peer}: {reason}"
-            self._episodes.tell("handshake", logging.WARNING, text)
-        else:  # the peer left
-            self._episodes.tell("left", logging.DEBUG, f"{self.settings.where}: SSL accept failed from {peer}: {error}")
-
-    def _gone(self, connection: Connection) -> None:
-        connection.closed()
-        connection.loop.leave()
-        self.population.discard(connection)
-        info, connection.info = connection.info, None
-        if info is not None:
-            self._sockets.remove(info)
-
-
-class _Refused(Exception):
-    """A limit was reached, and that was said already."""
-
-
-def _each(what: Callable[[Connection], None], connections: Sequence[Connection]) -> None:
-    for connection in connections:
-        what(connection)
 
 
 def _local_end(accepted: socket.socket, listening: Endpoint) -> Endpoint:

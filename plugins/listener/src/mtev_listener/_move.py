@@ -32,6 +32,7 @@ class Home(Protocol):
     """What a connection needs of the listener that it came in by."""
 
     def move(self, connection: Connection, loop: Loop, factory: ProtocolFactory, received: bytes) -> None: ...
+    def went_idle(self, connection: Connection) -> None: ...
 
 
 class Leaving(asyncio.Protocol):

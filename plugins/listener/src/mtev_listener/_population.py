@@ -28,15 +28,11 @@ class Population:
     Attributes:
         limit: how many there may be; 0 for any number. May be changed.
         per_peer: how many of one address; 0 for any number. May be changed.
-        accepted: how many came in so far.
-        refused: how many were turned away so far.
     """
 
     def __init__(self, limit: int, per_peer: int = 0) -> None:
         self.limit = limit
         self.per_peer = per_peer
-        self.accepted = 0
-        self.refused = 0
         self._members: set[Connection] = set()
         self._peers: dict[str, int] = {}
         self._changed = threading.Condition()
@@ -45,21 +41,18 @@ class Population:
         return len(self._members)
 
     def admit(self, connection: Connection) -> Admission:
-        """Take a connection in, unless a limit is reached. Either way it is counted."""
+        """Take a connection in, unless a limit is reached."""
         address = connection.peer[0] if isinstance(connection.peer, tuple) else ""
         with self._changed:
             if self.limit and len(self._members) >= self.limit:
-                self.refused += 1
                 return Admission.FULL
             if address:
                 count = self._peers.get(address, 0)
                 if self.per_peer and count >= self.per_peer:
-                    self.refused += 1
                     return Admission.PEER_FULL
                 self._peers[address] = count + 1
             connection.counted_peer = address
             self._members.add(connection)
-            self.accepted += 1
             return Admission.ADMITTED
 
     def discard(self, connection: Connection) -> None:
@@ -89,9 +82,7 @@ class Population:
             count = self._peers.get(address, 0)
             if address:
                 self._peers[address] = count + 1
-            allowed = not self.per_peer or count < self.per_peer
-            self.refused += not allowed
-            return allowed
+            return not self.per_peer or count < self.per_peer
 
     def wait_until_empty(self, until: float) -> bool:
         """Block until nobody is there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -10,9 +11,7 @@ __all__ = ["Episodes"]
 
 
 class Episodes:
-    """Logs the first event of a kind, counts those that follow, and tells their number with the next line.
-
-    Used on one thread.
+    """Logs the first event of a kind, counts those that follow, and tells their number with the next line. Thread-safe.
 
     Args:
         log: where to.
@@ -24,6 +23,7 @@ class Episodes:
         self._log = log
         self._quiet_s = quiet_s
         self._clock = clock
+        self._lock = threading.Lock()
         self._kinds: dict[str, list[float]] = {}
 
     def tell(self, kind: str, level: int, message: str) -> None:
@@ -34,11 +34,12 @@ class Episodes:
             level: of the line.
             message: the line.
         """
-        now = self._clock()
-        state = self._kinds.setdefault(kind, [-self._quiet_s, 0])
-        if now - state[0] < self._quiet_s:
-            state[1] += 1
-            return
-        more = f" ({int(state[1])} more of that kind since the last line)" if state[1] else ""
-        state[0], state[1] = now, 0
+        with self._lock:
+            now = self._clock()
+            state = self._kinds.setdefault(kind, [-self._quiet_s, 0])
+            if now - state[0] < self._quiet_s:
+                state[1] += 1
+                return
+            more = f" ({int(state[1])} more of that kind since the last line)" if state[1] else ""
+            state[0], state[1] = now, 0
         self._log.log(level, "%s%s", message, more)

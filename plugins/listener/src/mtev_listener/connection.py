@@ -274,7 +274,8 @@ class Connection:
         if by_force:
             self.abort()
         else:
-            _log.debug("%s was idle for too long: closed", self)
+            if self._home is not None:
+                self._home.went_idle(self)
             self.close()
 
     def watch(self, sweep: Sweep, *, counted: bool) -> None:

@@ -20,11 +20,13 @@ from ._changes import changes
 from ._commands import Command, CommandTable
 from ._dispatch import Dispatcher
 from ._group import Bound, Group
+from ._opener import Opener
 from ._population import Population
 from ._settings import ListenerSettings
 from ._sockets import ListeningSocket, adopt_socket, listen
 from ._sweeps import Sweeps
 from ._systemd import take_sockets
+from ._tally import Tally
 from .connection import Connection, ProtocolFactory
 from .errors import BindError, RegistrationError
 
@@ -254,6 +256,7 @@ class Listeners:
             for group in leaving:
                 group.wait_closed(time.monotonic() + _ABORTED_WITHIN_S)
                 group.drain()
+                group.forget()
             self._leaving = [group for group in (*self._leaving, *leaving) if len(group.population)]
             fresh: dict[int, Group] = {}
             for settings in todo.open:
@@ -323,49 +326,49 @@ class Listeners:
             group.wait_closed(until)
             if not group.population.wait_until_empty(until):
                 left += len(group.population)
+            group.forget()
         self._groups, self._leaving = [], []
         self._sweeps.stop()
         return left
 
     def _open(self, settings: ListenerSettings, eventer: Eventer) -> Group:
         pool = eventer.pool(settings.fanout_pool) if settings.fanout_pool else eventer.default
-        population = Population(settings.max_connections, settings.max_connections_per_peer)
         tls = self._prepared.get(id(settings))
         if settings.tls is not None and tls is None:
             raise BindError(f"{settings.where}: its certificates were not read", retriable=False)
-        counted = self._counted(settings)
         loops = pool.loops if settings.accept == "each" else (pool.choose(),)
-        acceptors: list[Acceptor] = []
+        sockets: list[ListeningSocket] = []
         try:
-            for loop in loops:
-                listening = self._listen(settings, acceptors)
-                acceptors.append(
-                    Acceptor(
-                        settings,
-                        listening,
-                        loop=loop,
-                        choose=_chooser(settings, pool, loop),
-                        factory=self._factory(settings),
-                        sockets=eventer.sockets,
-                        population=population,
-                        sweeps=self._sweeps,
-                        counted=counted,
-                        tls=tls,
-                    )
-                )
+            for _ in loops:
+                sockets.append(self._listen(settings, sockets))
         except BindError:
-            for acceptor in acceptors:
-                acceptor.close()
+            for each in sockets:
+                each.close()
             raise
-        match acceptors[0].local:
+        match sockets[0].local:
             case (str() as address, int() as port):
                 pass
             case other:
                 address, port = str(other), 0
         bound = Bound(settings.type, address, port, settings.where, pool.name, tls is not None)
-        return Group(bound, acceptors, population)
+        population = Population(settings.max_connections, settings.max_connections_per_peer)
+        opener = Opener(
+            settings,
+            self._factory(settings),
+            population=population,
+            tally=Tally(eventer.stats, str(bound), settings.type, population.__len__),
+            sockets=eventer.sockets,
+            sweeps=self._sweeps,
+            counted=self._counted(settings),
+            tls=tls,
+        )
+        acceptors = [
+            Acceptor(opener, each, loop=loop, choose=_chooser(settings, pool, loop), sockets=eventer.sockets)
+            for loop, each in zip(loops, sockets, strict=True)
+        ]
+        return Group(bound, acceptors, opener)
 
-    def _listen(self, settings: ListenerSettings, before: Sequence[Acceptor]) -> ListeningSocket:
+    def _listen(self, settings: ListenerSettings, before: Sequence[ListeningSocket]) -> ListeningSocket:
         if not settings.systemd:
             first = before[0].local if before else None
             return listen(settings, port=first[1] if isinstance(first, tuple) else None)

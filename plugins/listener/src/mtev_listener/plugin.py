@@ -189,9 +189,10 @@ class ListenerPlugin(Plugin):
             raise ValueError("show listeners: takes no arguments")
         counts = self._listeners.describe()
         for bound, each in zip(self._listeners.bound, counts, strict=True):
+            failures = f" handshake_failures={each['handshake_failures']}" * bound.tls
             yield (
                 f"{bound} {bound.type}{' TLS' * bound.tls} pool={bound.pool} connections={each['connections']} "
-                f"accepted={each['accepted']} refused={each['refused']} ({bound.where})"
+                f"accepted={each['accepted']} refused={each['refused']}{failures} ({bound.where})"
             )
 
     def _show_connections(self, arguments: Sequence[str]) -> Iterable[str]:

@@ -69,6 +69,7 @@ class ListenerHarness:
     Attributes:
         listeners: the service, as a plugin has it.
         eventer: the loops.
+        certificates: what it speaks TLS with; `certificates.refresh()` takes up changed files.
         complaints: what was logged as an error meanwhile, by anybody.
     """
 
@@ -89,6 +90,7 @@ class ListenerHarness:
         self.eventer = Eventer(
             EventerSettings(implementation=implementation, pools=(PoolSettings("default", concurrency),))
         )
+        self.certificates = Tls()
         self.complaints: list[str] = []
         self.settings = settings or ListenerSettings(
             type=CONTROL_DISPATCH if command else "protocol", address=TcpAddress("127.0.0.1", 0), where="test.conf:1"
@@ -102,7 +104,7 @@ class ListenerHarness:
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self._handler)
         self.eventer.start()
-        problems = self.listeners.prepare([self.settings], Tls())
+        problems = self.listeners.prepare([self.settings], self.certificates)
         assert problems == [], problems
         self.listeners.open([self.settings], self.eventer)
         self.listeners.accept()

@@ -170,9 +170,7 @@ class Stats:
         """
         *above, name = _checked_path(path)
         with self._lock:
-            node: Node | None = self._root
-            for part in above:
-                node = node.children.get(part) if node is not None else None
+            node = self._known(tuple(above))
             gone = node.children.pop(name, None) if node is not None else None
             if gone is None:
                 return False
@@ -182,9 +180,7 @@ class Stats:
     def find(self, path: Path) -> Metric | None:
         """The metric of that name, if there is one."""
         with self._lock:
-            node: Node | None = self._root
-            for part in path:
-                node = node.children.get(part) if node is not None else None
+            node = self._known(tuple(path))
             return node.metric if node is not None else None
 
     def entries(self) -> list[Entry]:
@@ -253,11 +249,6 @@ class Stats:
         for part in parts:
             node = node.children.get(part) if node is not None else None
         return node
-
-    @property
-    def root(self) -> Node:
-        """The tree itself, for those who show its shape. Read it under no assumptions of rest: others may register."""
-        return self._root
 
 
 def _walk(node: Node, path: tuple[str, ...], tags: Tags) -> Iterator[Entry]:

@@ -114,12 +114,7 @@ class TlsContexts:
             EngineError: the settings ask for what the libraries here cannot do.
         """
         identities = self._look()
-        self._built = self._build()
-        self._identities = identities
-        self._loaded_s = time.time()
-        self.fault = ""
-        for text in self._doubts():
-            _log.warning("%s", text)
+        self._take(self._build(), identities)
 
     def refresh(self) -> bool:
         """Take up changed files. Blocks on the file system for moments; not for two threads at once.
@@ -145,11 +140,17 @@ class TlsContexts:
             return self._failed(error)
         if self._look() != identities:  # it changed under our eyes: the next look decides
             return False
-        self._built, self._identities, self._loaded_s, self.fault = built, identities, time.time(), ""
+        self._take(built, identities)
         self.reloads += 1
-        for text in self._doubts():
-            _log.warning("%s", text)
         return True
+
+    def peer(self, session: object) -> TlsPeer:
+        """Who is at the other end.
+
+        Args:
+            session: the `ssl_object` of a transport's `get_extra_info`.
+        """
+        return peer_of(session)
 
     def describe(self) -> dict[str, object]:
         """What is in use, as plain data for listings. No secrets."""
@@ -175,6 +176,11 @@ class TlsContexts:
                 for each in self.certificates
             ],
         }
+
+    def _take(self, built: _Built, identities: dict[str, Identity]) -> None:
+        self._built, self._identities, self._loaded_s, self.fault = built, identities, time.time(), ""
+        for text in self._doubts():
+            _log.warning("%s", text)
 
     def _look(self) -> dict[str, Identity]:
         return {each.path: each.identity() for each in self.settings.materials() if each.path}
@@ -213,14 +219,6 @@ class TlsContexts:
 class ServerTls(TlsContexts):
     """The TLS of a listener; see `TlsContexts` and the module's text."""
 
-    def peer(self, session: object) -> TlsPeer:
-        """Who is at the other end.
-
-        Args:
-            session: the `ssl_object` of a transport's `get_extra_info`.
-        """
-        return peer_of(session)
-
     def _build(self) -> _Built:
         settings = self.settings
         assert settings.certificate is not None, "a server's settings have a certificate"
@@ -241,10 +239,6 @@ class ClientTls(TlsContexts):
 
     Hand the host's name to the loop as `server_hostname`: it is what the certificate is checked against.
     """
-
-    def peer(self, session: object) -> TlsPeer:
-        """Who is at the other end; see `ServerTls.peer`."""
-        return peer_of(session)
 
     def _build(self) -> _Built:
         settings = self.settings

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from mtev_conf import Configuration, parse_number
 from mtev_kernel import Context, HookResult, Plugin, hookimpl
+from mtev_stats import Stats
 
+from ._figures import show_certificates
 from .peer import date
 from .tls import DEFAULT_EXPIRY_S, Tls
 
@@ -38,6 +40,7 @@ class TlsPlugin(Plugin):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._tls = Tls()
+        self._take_back: Callable[[], None] | None = None
         context.services.publish(Tls, self._tls)
 
     def configure(self) -> None:
@@ -57,6 +60,16 @@ class TlsPlugin(Plugin):
             self._tls.check_period_s = parse_number(text.strip(), 0.0, 86400.0)
         except ValueError as error:
             raise sections[-1].error(f"ssl_ctx_cache_expiry: {error}") from None
+
+    def start(self) -> None:
+        """Show when certificates expire among the statistics."""
+        self._take_back = show_certificates(self.context.services.require(Stats), self._tls)
+
+    def stop(self) -> None:
+        """Show it no more."""
+        if self._take_back is not None:
+            self._take_back()
+            self._take_back = None
 
     async def run(self) -> None:
         """Have the files of every context looked at, again and again."""

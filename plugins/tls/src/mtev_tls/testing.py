@@ -9,6 +9,7 @@ Needs the extra `testing`.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ssl
 from typing import Self, TypedDict
@@ -94,11 +95,9 @@ class Pair:
         waiting = [self.client, self.server]
         for _ in range(_TURNS):
             for session in list(waiting):
-                try:
+                with contextlib.suppress(ssl.SSLWantReadError):
                     session.do_handshake()
                     waiting.remove(session)
-                except ssl.SSLWantReadError:
-                    pass
             if not waiting:
                 return self
         raise AssertionError("the handshake does not come to an end")
