@@ -34,6 +34,14 @@ def test_what_is_no_address_is_refused_and_says_that_names_are_not_looked_up(tex
         parse_address(text, 80)
 
 
+def test_an_at_sign_means_an_abstract_socket():
+    address = parse_address("@app/console", None)
+    assert (address, address.abstract, address.name) == (UnixAddress("@app/console"), True, "\0app/console")
+    assert (UnixAddress("/x").abstract, UnixAddress("/x").name) == (False, "/x")
+    with pytest.raises(ValueError, match="cannot be the path"):
+        parse_address("@", None)
+
+
 def test_a_port_is_needed_unless_it_is_a_unix_socket():
     with pytest.raises(ValueError, match="'port' is required"):
         parse_address("127.0.0.1", None)
@@ -70,7 +78,7 @@ def test_ipv4_mapped_into_ipv6_is_shown_as_ipv4(address, port):
         (("fe80::1%eth0", 80, 0, 2), "[fe80::1%eth0]:80"),
         ("/run/x.sock", "/run/x.sock"),
         ("", "unnamed"),
-        (b"\0abstract", "\0abstract"),
+        (b"\0abstract", "@abstract"),
         (None, "unnamed"),
     ],
 )

@@ -10,7 +10,17 @@ import pytest
 from mtev_listener.testing import ListenerConformance
 
 
-class Shout(asyncio.Protocol):
+class Unhurried:
+    """Reads no more while the peer does not read."""
+
+    def pause_writing(self):
+        self._transport.pause_reading()
+
+    def resume_writing(self):
+        self._transport.resume_reading()
+
+
+class Shout(Unhurried, asyncio.Protocol):
     """Answers each line in capitals; finishes what it began when the service drains."""
 
     def __init__(self, connection):
@@ -26,11 +36,11 @@ class Shout(asyncio.Protocol):
             self._transport.write(line.upper() + b"\n")
 
 
-class BufferedShout(asyncio.BufferedProtocol):
+class BufferedShout(Unhurried, asyncio.BufferedProtocol):
     """The same with a buffer of its own, and a small one."""
 
     def __init__(self, connection):
-        self._buffer = bytearray(3)
+        self._buffer = bytearray(61)
         self._line = b""
         connection.add_drain(lambda: self._transport.close())
 
@@ -65,6 +75,11 @@ FAULTY = {
     "does not end when the service drains": (
         "self.connection.add_drain(lambda: None)",
         "test_ends_when_the_service_drains",
+    ),
+    "answers without end a peer that does not read": ("pass", "peers_that_read_nothing"),
+    "forgets the answer when the peer ends its side": (
+        "self.connection.loop.asyncio_loop.call_later(0.1, self.transport.write, data); data = b''",
+        "ended_its_side",
     ),
     "expects a question in one piece": (
         "data = data if data.endswith(b'?') and len(data) > 1 else b''",

@@ -132,3 +132,24 @@ def test_commands_are_registered_with_those_who_dispatch():
     listeners.register_command("control_dispatch", b"TEST", Collector, name="test", version="1.0")
     (command,) = listeners.commands()["control_dispatch"]
     assert (command.code, command.title) == (b"TEST", "test/1.0")
+
+
+def test_another_type_dispatches_by_commands_of_its_own():
+    asked = ListenerSettings("acme_dispatch", TcpAddress("127.0.0.1", 0))
+    harness = ListenerHarness(Collector, ListenerSettings("control_dispatch", asked.address), command=b"TEST")
+    listeners = harness.listeners
+    listeners.register_dispatch("acme_dispatch", summary="for acme")
+    listeners.register_command("acme_dispatch", b"ACME", Collector, name="acme", version="2.0")
+    with pytest.raises(RegistrationError, match="'acme_dispatch' is registered already"):
+        listeners.register_dispatch("acme_dispatch")
+    with pytest.raises(RegistrationError, match="cannot be a listener type"):
+        listeners.register_dispatch("acme dispatch")
+    assert [command.title for command in listeners.commands()["acme_dispatch"]] == ["acme/2.0"]
+    assert listeners.types["acme_dispatch"] == "for acme"
+    harness.settings = asked
+    with harness:
+        for code, answer in ((b"ACME", b"ACME|acme/2.0|ACME"), (b"TEST", b"")):
+            with harness.connect() as client:
+                client.sendall(code)
+                client.shutdown(socket.SHUT_WR)
+                assert rest_of(client) == answer

@@ -262,6 +262,20 @@ def test_what_is_only_odd_is_a_warning(mtev_kernel):
     assert [severity for severity, _, _ in problems] == ["warning"]
 
 
+@pytest.mark.parametrize(
+    ("listener", "words"),
+    [
+        ('port="0" backlog="2000000000"', "backlog: 2000000000 is more than the "),
+        ('address="@x" mode="0660"', "'mode' has no effect on @x: an abstract socket has neither mode nor owner"),
+    ],
+)
+def test_what_the_system_does_not_heed_is_a_warning(mtev_kernel, listener, words):
+    ((severity, message, _),) = problems_of(mtev_kernel, f'<listeners>\n<listener type="echo" {listener}/></listeners>')
+    assert severity == "warning"
+    assert words in message
+    assert ".conf:3: " in message
+
+
 def test_the_sample_is_a_stanza_that_this_plugin_accepts():
     sample = (resources.files("mtev_listener") / "sample.xml").read_text()
     reading = read_listeners(Configuration.parse(f"<app>{sample}</app>", "app.conf", {}))

@@ -10,7 +10,7 @@ import pytest
 from mtev_listener import BindError
 from mtev_listener._address import TcpAddress, UnixAddress
 from mtev_listener._settings import ListenerSettings
-from mtev_listener._sockets import AcceptedSocket, listen
+from mtev_listener._sockets import AcceptedSocket, listen, system_backlog
 
 
 def settings(address, **more):
@@ -52,6 +52,26 @@ def test_an_address_of_another_machine_may_come_later():
     with pytest.raises(BindError, match="no interface of this machine") as caught:
         listen(settings(TcpAddress("192.0.2.1", 0)))
     assert caught.value.retriable
+
+
+def test_an_abstract_socket_is_no_file_and_is_free_when_closed():
+    name = f"@mtev-test-{os.getpid()}"
+    listening = listen(unix(name))
+    assert listening.local == name
+    with pytest.raises(BindError, match=rf"cannot listen on {name}: Address already in use; this very process listens"):
+        listen(unix(name))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"\0{name[1:]}")
+    listening.close()
+    listen(unix(name)).close()
+
+
+def test_the_systems_limit_for_backlogs_is_known(tmp_path):
+    limit = tmp_path / "sys/net/core/somaxconn"
+    assert system_backlog(tmp_path) is None
+    limit.parent.mkdir(parents=True)
+    limit.write_text("4096\n")
+    assert system_backlog(tmp_path) == 4096
 
 
 def test_a_unix_socket_is_private_and_gone_when_closed(tmp_path):

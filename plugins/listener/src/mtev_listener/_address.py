@@ -48,7 +48,7 @@ class UnixAddress:
     """The path of a unix socket, the permissions that it gets, and whom it belongs to.
 
     Args:
-        path: absolute.
+        path: absolute, or an abstract name of Linux behind `@`, which is no file and has no permissions.
         mode: permissions.
         owner: name or number of its owner; `""` for whoever runs the service.
         group: likewise.
@@ -58,6 +58,16 @@ class UnixAddress:
     mode: int = 0o600
     owner: str = ""
     group: str = ""
+
+    @property
+    def abstract(self) -> bool:
+        """Whether it is a name instead of a path."""
+        return self.path.startswith("@")
+
+    @property
+    def name(self) -> str:
+        """What the system calls it."""
+        return f"\0{self.path[1:]}" if self.abstract else self.path
 
     def __str__(self) -> str:
         return self.path
@@ -69,7 +79,8 @@ def parse_address(
     """Parse the `address` of a listener, in libmtev's order: a path, IPv4, IPv6, then the names for "any".
 
     Args:
-        text: a path that begins with `/`, an IP literal, `*`, `inet:*` or `inet6:*`.
+        text: a path that begins with `/`, an abstract name that begins with `@`, an IP literal, `*`, `inet:*` or
+            `inet6:*`.
         port: needed unless it is a path.
         mode: permissions of a unix socket.
         owner: whom it belongs to.
@@ -78,8 +89,8 @@ def parse_address(
     Raises:
         ValueError: it is none of these, the path is too long, the port is missing, or there is no such owner.
     """
-    if text.startswith("/"):
-        if "\0" in text or text.endswith("/"):
+    if text.startswith(("/", "@")):
+        if "\0" in text or text.endswith("/") or text == "@":
             raise ValueError(f"address: '{text}' cannot be the path of a socket")
         if len(os.fsencode(text)) > _UNIX_PATH_BYTES:
             raise ValueError(f"address: '{text}' is longer than the {_UNIX_PATH_BYTES} bytes that sockets allow")
@@ -95,7 +106,8 @@ def parse_address(
         except ValueError:
             raise ValueError(
                 f"address: '{text}' is no address; write an IPv4 or IPv6 literal, '*' or 'inet:*' (any IPv4), "
-                "'inet6:*' (any IPv6), or a path that begins with '/'; host names are not looked up"
+                "'inet6:*' (any IPv6), a path that begins with '/', or an abstract name that begins with '@'; "
+                "host names are not looked up"
             ) from None
     if port is None:
         raise ValueError(f"the attribute 'port' is required with the address '{text}'; 0 lets the system choose one")
@@ -139,7 +151,8 @@ def endpoint_of(address: object) -> Endpoint:
                 host = str(mapped) if isinstance(mapped, IPv4Address) else host
             return (host, port)
         case str() | bytes():
-            return os.fsdecode(address) or None
+            name = os.fsdecode(address)
+            return f"@{name[1:]}" if name.startswith("\0") else name or None
         case _:
             return None
 

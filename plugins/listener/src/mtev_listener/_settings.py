@@ -193,6 +193,10 @@ class _Reader:
         port = self._try(self._port, any_port)
         mode = self._try(self._mode, 0o600)
         where_to = self._try(lambda: self._address(port, mode), None)
+        if isinstance(where_to, UnixAddress) and where_to.abstract:
+            for name in ("mode", "owner", "group"):
+                if section.optional(name) is not None:
+                    self._odd(f"'{name}' has no effect on {where_to}: an abstract socket has neither mode nor owner")
         systemd = section.string("systemd", "").strip()
         backlog = self._try(lambda: section.integer("backlog", DEFAULT_BACKLOG, minimum=1, maximum=_LARGEST), 1)
         fanout: Fanout = self._try(self._fanout, "")

@@ -27,7 +27,7 @@ from ._settings import ListenerSettings
 from ._systemd import adopt
 from .errors import BindError
 
-__all__ = ["AcceptedSocket", "ListeningSocket", "adopt_socket", "listen"]
+__all__ = ["AcceptedSocket", "ListeningSocket", "adopt_socket", "listen", "system_backlog"]
 
 _RETRIABLE = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ADVICE = {
@@ -175,7 +175,17 @@ def _listen_tcp(address: TcpAddress, backlog: int, *, shared: bool = False) -> L
     return ListeningSocket(listening, None)
 
 
+def system_backlog(proc: Path = Path("/proc")) -> int | None:
+    """The most connections that the system keeps waiting for any socket; None where it does not say."""
+    try:
+        return int((proc / "sys/net/core/somaxconn").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
 def _listen_unix(address: UnixAddress, backlog: int) -> ListeningSocket:
+    if address.abstract:
+        return _listen_abstract(address, backlog)
     _remove_dead(address.path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with contextlib.ExitStack() as undo:
@@ -189,6 +199,17 @@ def _listen_unix(address: UnixAddress, backlog: int) -> ListeningSocket:
         listening.listen(backlog)
         undo.pop_all()
     return ListeningSocket(listening, address.path)
+
+
+def _listen_abstract(address: UnixAddress, backlog: int) -> ListeningSocket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.ExitStack() as undo:
+        undo.callback(listening.close)
+        listening.setblocking(False)
+        listening.bind(address.name)
+        listening.listen(backlog)
+        undo.pop_all()
+    return ListeningSocket(listening, None)
 
 
 def _remove_dead(path: str) -> None:

@@ -94,12 +94,23 @@ class Listeners:
         Raises:
             RegistrationError: the name is malformed, or taken.
         """
-        if not _TYPE_NAME.fullmatch(name):
-            raise RegistrationError(f"'{name}' cannot be a listener type; expected a word such as http_rest_api")
         with self._lock:
-            if name in self._types:
-                raise RegistrationError(f"the listener type '{name}' is registered already")
-            self._types[name] = _Type(factory, summary)
+            self._add_type(name, _Type(factory, summary))
+
+    def register_dispatch(self, name: str, *, summary: str = "") -> None:
+        """Offer another listener type that dispatches by four bytes, with commands of its own.
+
+        Args:
+            name: what `<listener type="…">` calls it, and `register_command` its table.
+            summary: one line for listings.
+
+        Raises:
+            RegistrationError: the name is malformed, or taken.
+        """
+        with self._lock:
+            self._add_type(name, _Type(None, summary))
+            self._tables[name] = CommandTable()
+            self._factories[name] = {}
 
     def register_command(
         self, dispatch: str, code: bytes, factory: ProtocolFactory, *, name: str, version: str = ""
@@ -107,7 +118,7 @@ class Listeners:
         """Offer a protocol to connections that begin with four given bytes. They are the first that it receives.
 
         Args:
-            dispatch: the dispatching listener type; `control_dispatch`.
+            dispatch: the dispatching listener type: `control_dispatch`, or one that `register_dispatch` has made.
             code: the four bytes.
             factory: makes the protocol of each connection.
             name: what capabilities call it, such as `mtev_wire_rest_api`. Several codes may share one.
@@ -330,6 +341,13 @@ class Listeners:
         self._groups, self._leaving = [], []
         self._sweeps.stop()
         return left
+
+    def _add_type(self, name: str, entry: _Type) -> None:
+        if not _TYPE_NAME.fullmatch(name):
+            raise RegistrationError(f"'{name}' cannot be a listener type; expected a word such as http_rest_api")
+        if name in self._types:
+            raise RegistrationError(f"the listener type '{name}' is registered already")
+        self._types[name] = entry
 
     def _open(self, settings: ListenerSettings, eventer: Eventer) -> Group:
         pool = eventer.pool(settings.fanout_pool) if settings.fanout_pool else eventer.default

@@ -18,6 +18,7 @@ from mtev_tls import Tls
 from . import _capabilities
 from ._address import show_endpoint
 from ._settings import ListenerSettings, read_listeners
+from ._sockets import system_backlog
 from .connection import Connection
 from .listeners import CONTROL_DISPATCH, Listeners
 
@@ -82,6 +83,13 @@ class ListenerPlugin(Plugin):
         if reading.problems:
             raise ConfigurationError.combined(reading.problems)
         self._settings = reading.listeners
+        limit = system_backlog()
+        for each in self._settings:
+            if limit is not None and each.backlog > limit:
+                self.context.warn(
+                    f"{each.where}: backlog: {each.backlog} is more than the {limit} connections that the system keeps "
+                    "waiting (sysctl net.core.somaxconn)"
+                )
 
     def validate(self) -> None:
         """Every type and every pool must exist by now, and every certificate must be good."""

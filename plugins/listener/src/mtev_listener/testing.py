@@ -13,6 +13,9 @@ Rules that the suite proves, on uvloop and on asyncio's own loop:
 3. It ends when the service drains.
 4. Whatever a peer sends, and whenever it goes away or resets, the connection ends, nothing is logged as an error, and
    the next one is served.
+5. A peer that has said all it has to say, and ended its side, still gets its answer.
+6. A peer that asks and asks, and reads nothing, does not fill the memory: what is written for it stays within `most`,
+   or the connection is closed. Others are served meanwhile.
 """
 
 from __future__ import annotations
@@ -20,11 +23,13 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
+import select
 import socket
 import ssl
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
@@ -35,9 +40,10 @@ from mtev_tls import Tls, TlsSettings
 
 from ._address import TcpAddress, UnixAddress
 from ._handover import ReadWatch
-from ._settings import ListenerSettings
+from ._settings import ListenerSettings, parse_networks
 from .connection import Connection, ProtocolFactory
 from .listeners import CONTROL_DISPATCH, Bound, Listeners
+from .proxy import encode_v2
 
 __all__ = ["ListenerConformance", "ListenerHarness", "reset"]
 
@@ -50,6 +56,10 @@ _GARBAGE = (
     b"\xff\xfa\xff\xff\xf0\x1b[A\x03\x04",
     b"A" * 70_000,
 )
+
+_QUIET_S = 0.3
+_IN_SOCKETS = 8_000_000
+"""More than the system's own buffers take."""
 
 Implementation = Literal["uvloop", "asyncio"]
 
@@ -122,15 +132,26 @@ class ListenerHarness:
         """Where it listens."""
         return self.listeners.bound[0]
 
-    def connect(self) -> socket.socket:
-        """A connection to it, as a client has it."""
-        if isinstance(self.settings.address, UnixAddress):
-            client = socket.socket(socket.AF_UNIX)
-            client.settimeout(self.patience_s)
-            client.connect(self.settings.address.path)
-            return client
-        client = socket.create_connection((self.bound.address, self.bound.port), timeout=self.patience_s)
-        return client if self._tls is None else self._tls.wrap_socket(client, server_hostname="localhost")
+    def connect(self, *, receive_buffer_bytes: int | None = None) -> socket.socket:
+        """A connection to it, as a client has it.
+
+        Args:
+            receive_buffer_bytes: how much the client's side of the system keeps for it; None for the system's choice.
+        """
+        address = self.settings.address
+        unix = isinstance(address, UnixAddress)
+        client = socket.socket(
+            socket.AF_UNIX if unix else socket.AF_INET6 if ":" in self.bound.address else socket.AF_INET
+        )
+        client.settimeout(self.patience_s)
+        if receive_buffer_bytes is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        try:
+            client.connect(address.name if isinstance(address, UnixAddress) else (self.bound.address, self.bound.port))
+        except OSError:
+            client.close()
+            raise
+        return client if unix or self._tls is None else self._tls.wrap_socket(client, server_hostname="localhost")
 
     def drain(self, timeout_s: float | None = None) -> int:
         """Drain as a stopping service does; how many connections are left."""
@@ -146,20 +167,27 @@ class ListenerConformance:
 
     Attributes:
         hello: what the server says before it is asked, in full.
+        hello_over_tls: the same over TLS; None for the same.
         question: something that a client may send.
         answer: what the server's reply to it begins with, after `hello`.
         config: the listener's `<config>`.
         command: the first four bytes of the question, for a protocol that is to work under `control_dispatch` too.
         garbage: what else to send to it, beside the suite's own nonsense.
+        most: how many bytes may wait for a peer that does not read them (rule 6).
+        half_open: whether the answer comes to a peer that has ended its side (rule 5); a protocol for which the end of
+            the input is the end of everything says False, and is then only held to end.
         patience_s: how long to wait for anything, in seconds.
     """
 
     hello: bytes = b""
+    hello_over_tls: bytes | None = None
     question: bytes = b""
     answer: bytes = b""
     config: Mapping[str, str] = {}
     command: bytes = b""
     garbage: Sequence[bytes] = ()
+    most: int = 4_000_000
+    half_open: bool = True
     patience_s: float = 10.0
 
     def factory(self, connection: Connection) -> asyncio.BaseProtocol:
@@ -206,7 +234,30 @@ class ListenerConformance:
         for implementation in ("uvloop", "asyncio"):
             with self._harness(implementation, tls=tls, client=context) as harness:
                 with harness.connect() as client:
+                    self._ask(client, self.hello_over_tls)
+                assert harness.wait_until_empty()
+                assert harness.complaints == []
+
+    def test_answers_on_a_unix_socket(self, tmp_path: Path) -> None:
+        """Rule 1: a peer need not have a name."""
+        address = UnixAddress(str(tmp_path / "x.sock"))
+        for implementation in ("uvloop", "asyncio"):
+            with self._harness(implementation, address=address) as harness:
+                with harness.connect() as client:
                     self._ask(client)
+                assert harness.wait_until_empty()
+                assert harness.complaints == []
+
+    def test_answers_behind_a_proxy(self) -> None:
+        """Rule 1: nor be who it seems."""
+        header = encode_v2(("192.0.2.7", 4711), ("192.0.2.1", 80))
+        for implementation in ("uvloop", "asyncio"):
+            with self._harness(implementation, proxy_protocol="any") as harness:
+                with harness.connect() as client:
+                    client.sendall(header)
+                    self._ask(client)
+                    (member,) = harness.listeners.members()
+                    assert member.peer == ("192.0.2.7", 4711)
                 assert harness.wait_until_empty()
                 assert harness.complaints == []
 
@@ -254,6 +305,45 @@ class ListenerConformance:
             assert harness.wait_until_empty(), f"the connection did not end after a reset behind {sent[:40]!r}"
         self._still_serves(harness)
 
+    def test_answers_a_peer_that_has_ended_its_side(self, harness: ListenerHarness) -> None:
+        """Rule 5."""
+        with harness.connect() as client:
+            client.sendall(self.question)
+            client.shutdown(socket.SHUT_WR)
+            if self.half_open:
+                self._expect(client)
+            _read_to_end(client, self.patience_s)
+        assert harness.wait_until_empty()
+        assert harness.complaints == []
+
+    def test_survives_peers_that_read_nothing(self, harness: ListenerHarness) -> None:
+        """Rule 6."""
+        with harness.connect(receive_buffer_bytes=4096) as deaf:
+            deaf.setblocking(False)
+            for _ in range(2):
+                most = self._flood(harness, deaf)
+                assert most <= self.most, f"{most} bytes wait for a peer that does not read"
+                with harness.connect() as other:
+                    self._ask(other)
+            reset(deaf)
+        assert harness.wait_until_empty()
+        assert harness.complaints == []
+
+    def _flood(self, harness: ListenerHarness, deaf: socket.socket) -> int:
+        """Send until nothing more is taken, or the other side hangs up; the most that was seen to wait."""
+        most, sent, quiet_since = 0, 0, time.monotonic()
+        question = self.question * (1 + 16_384 // max(len(self.question), 1))
+        while time.monotonic() - quiet_since < _QUIET_S and sent < _IN_SOCKETS + 2 * self.most:
+            try:
+                sent += deaf.send(question)
+                quiet_since = time.monotonic()
+            except BlockingIOError:
+                select.select([], [deaf], [], _QUIET_S)
+            except OSError:
+                break
+            most = max(most, *(_waiting(member) for member in harness.listeners.members()), 0)
+        return most
+
     def _harness(
         self,
         implementation: str,
@@ -262,15 +352,19 @@ class ListenerConformance:
         factory: ProtocolFactory | None = None,
         tls: TlsSettings | None = None,
         client: ssl.SSLContext | None = None,
+        address: TcpAddress | UnixAddress | None = None,
+        proxy_protocol: Literal["off", "any"] = "off",
     ) -> ListenerHarness:
         if implementation == "uvloop" and importlib.util.find_spec("uvloop") is None:
             pytest.skip("uvloop is not installed")
         settings = ListenerSettings(
             type=CONTROL_DISPATCH if command else "protocol",
-            address=TcpAddress("127.0.0.1", 0),
+            address=address or TcpAddress("127.0.0.1", 0),
             where="test.conf:1",
             config=self.config,
             tls=tls,
+            proxy_protocol=proxy_protocol,
+            proxy_from=parse_networks("any"),
         )
         return ListenerHarness(
             factory or self.factory,
@@ -281,13 +375,13 @@ class ListenerConformance:
             tls=client,
         )
 
-    def _ask(self, client: socket.socket) -> None:
+    def _ask(self, client: socket.socket, hello: bytes | None = None) -> None:
         assert self.question, f"{type(self).__name__} must state a 'question' and the beginning of its 'answer'"
         client.sendall(self.question)
-        self._expect(client)
+        self._expect(client, hello)
 
-    def _expect(self, client: socket.socket) -> None:
-        wanted = self.hello + self.answer
+    def _expect(self, client: socket.socket, hello: bytes | None = None) -> None:
+        wanted = (self.hello if hello is None else hello) + self.answer
         assert _read(client, len(wanted)) == wanted
 
     def _still_serves(self, harness: ListenerHarness) -> None:
@@ -333,7 +427,15 @@ def _read(client: socket.socket, size: int) -> bytes:
     return received
 
 
-def _read_to_end(client: socket.socket) -> bytes:
+def _waiting(member: Connection) -> int:
+    """How many bytes wait for a peer; a look from another thread, at a number that changes."""
+    transport = member.transport
+    return 0 if transport is None else transport.get_write_buffer_size()
+
+
+def _read_to_end(client: socket.socket, patience_s: float | None = None) -> bytes:
+    if patience_s is not None:
+        client.settimeout(patience_s)
     received = b""
     try:
         while data := client.recv(65536):
