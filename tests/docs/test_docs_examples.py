@@ -17,7 +17,7 @@ import pytest
 from mtev_kernel import Kernel, discover
 
 PLACES = {"generic": "modules", "loader": "modules", "log": "logs", "listener": "listeners", "acl": "rest"}
-PROJECTS = ("examples/demo/plugin", "examples/third_party/acme-mtev-uptime")
+PROJECTS = ("examples/demo/plugin", "examples/echo", "examples/third_party/acme-mtev-uptime")
 HARMLESS = (
     r"has no <rest>: every route that asks access control is denied",  # true of an example that is about listeners
     r"no installed distribution offers the image 'acme\.",  # the reader's own plugin
