@@ -24,13 +24,17 @@ class Daemon:
         argv: what to run.
         env: its environment.
         cwd: where.
+        pass_fds: descriptors that it inherits.
     """
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, pass_fds: Sequence[int] = ()
+    ) -> None:
         self._process = subprocess.Popen(
             argv,
             env=env,
             cwd=cwd,
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from echoing import ECHO
 from environment import ROOT, Environment
 from wheel_writer import write_wheel
 
@@ -14,8 +15,9 @@ DEMO = ROOT / "examples" / "demo"
 
 @pytest.fixture(scope="session")
 def installed(environment, own_wheels, tmp_path_factory) -> Environment:
-    """Every distribution of ours, and the demo's own plugin."""
-    return environment(own_wheels, [write_wheel(DEMO / "plugin", tmp_path_factory.mktemp("demo"))])
+    """Every distribution of ours, and the plugins of the examples."""
+    folder = tmp_path_factory.mktemp("examples")
+    return environment(own_wheels, [write_wheel(DEMO / "plugin", folder), write_wheel(ECHO, folder)])
 
 
 @pytest.fixture(scope="session")
