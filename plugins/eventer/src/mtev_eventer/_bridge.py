@@ -48,7 +48,7 @@ class Crossing(Generic[T]):
         Raises:
             LoopStopped: the other loop has ended, or ends before the outcome is there.
         """
-        if not self._thread.inbox.post(self._begin, self._abandon):
+        if not self._thread.inbox.post(self._begin, abandon=self._abandon):
             raise self._stopped()
         while not self._outcome.done():
             try:
@@ -80,13 +80,12 @@ class Crossing(Generic[T]):
         if task.cancelled():
             self._home.post(self._settle_cancelled)
         elif (error := task.exception()) is not None:
-            self._home.post(lambda: self._settle_error(error))
+            self._home.post(self._settle_error, error)
         else:
-            result = task.result()
-            self._home.post(lambda: self._settle_result(result))
+            self._home.post(self._settle_result, task.result())
 
     def _abandon(self) -> None:
-        self._home.post(lambda: self._settle_error(self._stopped()))
+        self._home.post(self._settle_error, self._stopped())
 
     def _settle_cancelled(self) -> None:
         if not self._outcome.done():

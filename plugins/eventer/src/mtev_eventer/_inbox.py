@@ -1,7 +1,11 @@
 """Hand work to an asyncio loop from any thread, waking it once per burst.
 
-`call_soon_threadsafe` wakes its loop every time; here only the first item of a burst does. What is posted runs in the
-order of posting, in turns, so that a flood leaves the loop time for its sockets.
+`call_soon_threadsafe` wakes its loop every time (uvloop's does not); here only the first item of a burst does. What is
+posted runs in the order of posting, in turns, so that a flood leaves the loop time for its sockets.
+
+How it works. No lock: a deque can be appended to and taken from by several threads. Whoever finds the loop asleep says
+that it is awake, and wakes it. The loop says that it is asleep before it takes anything, so what is appended meanwhile
+is either taken still, or wakes it once more.
 
 Rules:
 
@@ -16,12 +20,16 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from typing import Any, TypeVarTuple
 
 __all__ = ["Inbox", "Inboxes"]
 
+Ts = TypeVarTuple("Ts")
+
 _TURN = 256
 
-_Item = tuple[Callable[[], None], Callable[[], None] | None]
+_Abandon = Callable[[], None]
+_Item = tuple[Callable[..., object], tuple[Any, ...], _Abandon | None]
 
 
 class Inbox:
@@ -31,70 +39,76 @@ class Inbox:
         loop: where the work runs. Held weakly: an inbox keeps no loop alive.
     """
 
+    __slots__ = ("__weakref__", "_awake", "_closed", "_items", "_loop")
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
-        self._lock = threading.RLock()  # re-entrant, because a finalizer may post in the middle of a post
         self._items: deque[_Item] = deque()
         self._awake = False
         self._closed = False
 
-    def post(self, run: Callable[[], None], abandon: Callable[[], None] | None = None) -> bool:
+    def post(self, run: Callable[[*Ts], object], *args: *Ts, abandon: _Abandon | None = None) -> bool:
         """Have something run on the loop.
 
         Args:
             run: called on the loop.
+            *args: its arguments.
             abandon: called instead, on any thread, when the loop ends before.
 
         Returns:
             False when the loop has ended; then neither is called.
         """
-        with self._lock:
-            if self._closed:
-                return False
-            self._items.append((run, abandon))
-            return self._awake or self._wake()
+        item = (run, args, abandon)
+        self._items.append(item)
+        if self._closed:
+            return not self._withdrawn(item)
+        return self._awake or self._wake(item)
 
-    def close(self) -> list[Callable[[], None]]:
+    def close(self) -> list[_Abandon]:
         """Take nothing more.
 
         Returns:
             What the owner has to call, because the work that it stands for will not run.
         """
-        with self._lock:
-            self._closed = True
-            items, self._items = self._items, deque()
-        return [abandon for _, abandon in items if abandon is not None]
+        self._closed = True
+        left = []
+        while self._items:
+            left.append(self._items.popleft())
+        return [abandon for _, _, abandon in left if abandon is not None]
 
-    def _wake(self) -> bool:
+    def _wake(self, item: _Item) -> bool:
+        self._awake = True
         loop = self._loop()
         try:
             if loop is None:
                 raise RuntimeError("the loop is gone")
             loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:  # its owner closed it
-            self._closed = True
-            self._items.clear()
+            withdrawn = self._withdrawn(item)
+            for abandon in self.close():
+                abandon()
+            return not withdrawn
+        return True
+
+    def _withdrawn(self, item: _Item) -> bool:
+        """Take back what was posted to a closed inbox; False when `close` has it already."""
+        try:
+            self._items.remove(item)
+        except ValueError:
             return False
-        self._awake = True
         return True
 
     def _deliver(self) -> None:
-        with self._lock:  # once per turn: taking the items one by one would have both sides fight for the lock
-            turn: deque[_Item]
-            if len(self._items) <= _TURN:
-                turn, self._items = self._items, deque()
-            else:
-                turn = deque(self._items.popleft() for _ in range(_TURN))
+        self._awake = False
+        items = self._items
         try:
-            while turn:
-                turn.popleft()[0]()
+            for _ in range(min(len(items), _TURN)):
+                run, args, _ = items.popleft()
+                run(*args)
         finally:
-            with self._lock:
-                self._items.extendleft(reversed(turn))
-                if self._items:
-                    asyncio.get_running_loop().call_soon(self._deliver)
-                else:
-                    self._awake = False
+            if items and not self._awake:
+                self._awake = True
+                asyncio.get_running_loop().call_soon(self._deliver)
 
 
 class Inboxes:

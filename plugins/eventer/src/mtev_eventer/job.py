@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import functools
 import threading
 import time
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._family import Family
-from .errors import Escaped
+from ._inbox import Inbox
+from ._names import callback_name
+from .errors import Escaped, QueueStopped
 
 if TYPE_CHECKING:
     from .gate import Gate
     from .jobqueue import JobQueue
 
-__all__ = ["Deliver", "Job", "current_job"]
+__all__ = ["Awaiter", "Job", "current_job"]
 
-Deliver = Callable[[object, BaseException | None], None]
-"""Takes a job's result and error to its awaiter; called on a worker."""
+Awaiter = tuple[Inbox, "asyncio.Future[Any]"]
+"""Who waits for a job: the way into the loop, and what is to be settled there."""
 
 _here = threading.local()
 
@@ -32,26 +36,26 @@ class Job:
     """Something submitted to a queue. Thread-safe.
 
     Attributes:
-        name: of its function, as logs show it.
         subqueue: the subqueue that it belongs to; None is one like any other.
         created: where it was submitted, if that is known.
     """
 
     __slots__ = (
         "_abandoned_s",
+        "_awaiter",
         "_call",
         "_context",
         "_deadline_s",
-        "_deliver",
         "_done",
         "_family",
+        "_function",
         "_gate",
         "_key",
+        "_name",
         "_parent",
         "_queue",
         "_submitted_ns",
         "created",
-        "name",
         "subqueue",
     )
 
@@ -60,7 +64,7 @@ class Job:
         name: str,
         queue: JobQueue,
         call: Callable[[], object],
-        deliver: Deliver | None,
+        awaiter: Awaiter | None,
         *,
         key: object = None,
         subqueue: Hashable = None,
@@ -69,7 +73,8 @@ class Job:
         gate: Gate | None = None,
         parent: Job | None = None,
     ) -> None:
-        self.name = name
+        self._name = name
+        self._function: object = call.func if isinstance(call, functools.partial) else call
         self.subqueue = subqueue
         self.created = created
         self._key = key
@@ -78,12 +83,17 @@ class Job:
         self._parent = parent
         self._family: Family | None = None
         self._call: Callable[[], object] | None = call
-        self._deliver = deliver
+        self._awaiter = awaiter
         self._context = contextvars.copy_context()
         self._deadline_s = deadline_s
         self._submitted_ns = time.perf_counter_ns()
         self._abandoned_s: float | None = None
         self._done = False
+
+    @property
+    def name(self) -> str:
+        """What logs call it: the name that it was given, or that of its function."""
+        return self._name or callback_name(self._function)
 
     @property
     def done(self) -> bool:
@@ -128,8 +138,11 @@ class Job:
         if self._family is not None:
             for each in self._family.unheard:
                 self._queue._failed(self.name, each, "failed, and a job that it depends on failed too")
-        if self._deliver is not None:
-            self._deliver(result, error)
+        if self._awaiter is not None:
+            inbox, outcome = self._awaiter
+            abandon = None if error is None else functools.partial(self._unheard, error)
+            if not inbox.post(self._settle, outcome, result, error, abandon=abandon) and abandon is not None:
+                abandon()
         elif error is not None and self._parent is None:
             self._queue._unawaited(self, error)
         parent = self._parent
@@ -137,6 +150,20 @@ class Job:
             parent._finish(*parent._family.verdict(parent.name))
         if self._gate is not None:
             self._gate.leave()
+
+    def _settle(self, outcome: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+        """Tell who waits, on its loop."""
+        if outcome.done():
+            if error is not None:
+                self._unheard(error)
+        elif error is not None:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
+
+    def _unheard(self, error: BaseException) -> None:
+        if not isinstance(error, QueueStopped):
+            self._queue._failed(self.name, error, "failed after its awaiter had gone")
 
     def _expired(self, now_s: float) -> bool:
         return self._deadline_s is not None and now_s >= self._deadline_s

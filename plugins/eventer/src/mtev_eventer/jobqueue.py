@@ -25,12 +25,12 @@ import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
-from ._inbox import Inbox, Inboxes
-from ._names import callback_name, position
+from ._inbox import Inboxes
+from ._names import position
 from ._schedule import Schedule
 from ._settings import JobQueueSettings, Order
 from .errors import EventerError, JobExpired, QueueFull, QueueStopped
-from .job import Deliver, Job, current_job
+from .job import Awaiter, Job, current_job
 from .jobstatus import JobQueueStatus, register_status
 from .profile import Profile, SlowReport, Timing, key_of, whence
 
@@ -290,10 +290,15 @@ class JobQueue:
     ) -> T:
         here = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = here.create_future()
-        name = name or callback_name(call)
-        deliver = functools.partial(self._deliver, name, self._inboxes.of(here), outcome)
-        job = self._make(call, deliver, timeout_s, subqueue, name)
+        job = self._make(call, (self._inboxes.of(here), outcome), timeout_s, subqueue, name)
         self._enter(job, may_wait=may_wait)
+        try:
+            return await outcome if timeout_s is None else await self._in_time(job, outcome, timeout_s)
+        except asyncio.CancelledError:
+            self._give_up(job)
+            raise
+
+    async def _in_time(self, job: Job, outcome: asyncio.Future[T], timeout_s: float) -> T:
         limit = asyncio.timeout(timeout_s)
         try:
             async with limit:
@@ -302,15 +307,14 @@ class JobQueue:
             if not limit.expired() or not outcome.cancelled():
                 raise  # the function's own
             fate = "it never began" if self._give_up(job) else f"{self._activity(job)}, and its outcome will be dropped"
-            raise JobExpired(f"the job {name} of '{self.name}' did not end within {timeout_s:g} s: {fate}") from None
-        except asyncio.CancelledError:
-            self._give_up(job)
-            raise
+            raise JobExpired(
+                f"the job {job.name} of '{self.name}' did not end within {timeout_s:g} s: {fate}"
+            ) from None
 
     def _make(
         self,
         call: Callable[[], object],
-        deliver: Deliver | None,
+        awaiter: Awaiter | None,
         timeout_s: float | None,
         subqueue: Hashable,
         name: str,
@@ -321,10 +325,10 @@ class JobQueue:
         if subqueue is None and around is not None and around._queue is self:
             subqueue = around.subqueue
         return Job(
-            name or callback_name(call),
+            name,
             self,
             call,
-            deliver,
+            awaiter,
             key=name or key_of(call),
             subqueue=subqueue,
             deadline_s=None if timeout_s is None else time.monotonic() + timeout_s,
@@ -529,7 +533,7 @@ class JobQueue:
             self._work.notify()  # what this one was woken for is another one's now
 
     def _expire(self, job: Job) -> None:
-        if job._deliver is None:
+        if job._awaiter is None:
             self._log.warning("job %s of queue '%s' was not begun in time, and dropped", job.name, self.name)
         expired = JobExpired(f"the job {job.name} of '{self.name}' was not begun in its time")
         job._ran(None, expired if job._parent is not None else None)
@@ -561,24 +565,6 @@ class JobQueue:
         if timing is None:
             timing = timings[job._key] = self.profile.timing(job.name)
         timing.took(run_ns, job.created)
-
-    def _deliver(
-        self, name: str, inbox: Inbox, outcome: asyncio.Future[T], result: T, error: BaseException | None
-    ) -> None:
-        def settle() -> None:
-            if outcome.done():
-                gone()
-            elif error is not None:
-                outcome.set_exception(error)
-            else:
-                outcome.set_result(result)
-
-        def gone() -> None:
-            if error is not None and not isinstance(error, QueueStopped):
-                self._failed(name, error, "failed after its awaiter had gone")
-
-        if not inbox.post(settle, gone):
-            gone()
 
     def _unawaited(self, job: Job, error: BaseException) -> None:
         if not isinstance(error, QueueStopped):

@@ -238,9 +238,7 @@ class Loop:
             LoopStopped: the loop is not running.
         """
         thread = self._thread
-        if thread is None or not thread.inbox.post(
-            functools.partial(self._call, contextvars.copy_context(), function, args)
-        ):
+        if thread is None or not thread.inbox.post(self._call, contextvars.copy_context(), function, args):
             raise self._stopped()
 
     def spawn(
@@ -263,7 +261,7 @@ class Loop:
         context = contextvars.copy_context()
         if gate is not None:
             gate.enter()
-        if not thread.inbox.post(lambda: task._begin(run, function, context), task._ended):
+        if not thread.inbox.post(task._begin, run, function, context, abandon=task._ended):
             task._ended()
             raise self._stopped()
         return task
@@ -408,7 +406,7 @@ class Loop:
         """Go by the pool's profile, which was switched on or off."""
         thread = self._thread
         if thread is not None:
-            thread.inbox.post(lambda: self._apply_profile(thread.loop))
+            thread.inbox.post(self._apply_profile, thread.loop)
 
     def _apply_profile(self, loop: asyncio.AbstractEventLoop) -> None:
         profile = self._profile
@@ -476,15 +474,21 @@ class Loop:
         task.add_done_callback(finished)
 
     def _call(self, context: contextvars.Context, function: Callable[..., object], args: tuple[object, ...]) -> None:
-        timing = self._timing_of(key_of(function), function) if self._profile.on else None
+        if not self._profile.on:
+            self._contained(context, function, args)
+            return
+        timing = self._timings.get(getattr(function, "__code__", None)) or self._timing_of(key_of(function), function)
         began = time.perf_counter_ns()
+        self._contained(context, function, args)
+        timing.took(time.perf_counter_ns() - began)
+
+    def _contained(
+        self, context: contextvars.Context, function: Callable[..., object], args: tuple[object, ...]
+    ) -> None:
         try:
             context.run(function, *args)
         except (Exception, SystemExit) as error:  # as in `perform`
             self._failed(callback_name(function), error)
-        finally:
-            if timing is not None:
-                timing.took(time.perf_counter_ns() - began)
 
     def _measured(self, coroutine: Coroutine[Any, Any, Any], function: object, title: str) -> Coroutine[Any, Any, Any]:
         """Have the steps of a coroutine measured that is for a function."""
