@@ -124,7 +124,7 @@ class LoopThread:
     @property
     def here(self) -> bool:
         """Whether the caller runs on this thread."""
-        return threading.current_thread() is self._thread
+        return threading.get_ident() == self._thread.ident
 
     @property
     def ident(self) -> int | None:

@@ -279,7 +279,7 @@ class Loop:
             LoopStopped: the loop is not running, or about to stop.
             ValueError: the delay is out of range.
         """
-        return self._timer(name, functools.partial(function, *args), delay_s, None)
+        return self._timer(name, functools.partial(function, *args) if args else function, delay_s, None)
 
     def every(self, period_s: float, function: Callable[[*Ts], object], *args: *Ts, name: str) -> Timer:
         """Call a function on this loop again and again, the first time after one period. Runs never overlap.
@@ -294,7 +294,7 @@ class Loop:
             LoopStopped: the loop is not running, or about to stop.
             ValueError: the period is out of range.
         """
-        return self._timer(name, functools.partial(function, *args), period_s, period_s)
+        return self._timer(name, functools.partial(function, *args) if args else function, period_s, period_s)
 
     def watch(
         self, file: int | _HasFileno, function: Callable[[Mask], object], *, name: str, mask: Mask = Mask.READ

@@ -43,9 +43,7 @@ class Tally:
         self.refused_peers = self._counter("refused_peers", "Connections turned away: the peer had as many as it may.")
         self.handshakes = self._counter("handshakes", "TLS handshakes that succeeded.")
         self.handshake_failures = self._counter("handshake_failures", "TLS handshakes that failed.")
-        self.handshake_timeouts = self._counter(
-            "handshake_timeouts", "TLS handshakes that took too long.", "handshakes"
-        )
+        self.handshake_timeouts = self._counter("handshake_timeouts", "TLS handshakes that took too long.")
         self.proxy_failures = self._counter("proxy_failures", "Connections without a PROXY header that counts.")
         self.idle = self._counter("idle_closed", "Connections closed because they were idle for too long.")
         stats.gauge(
