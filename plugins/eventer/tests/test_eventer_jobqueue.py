@@ -8,6 +8,7 @@ import gc
 import itertools
 import logging
 import threading
+import time
 import weakref
 
 import pytest
@@ -444,7 +445,42 @@ def test_a_given_name_is_what_logs_show(make_queue, caplog):
     queue.submit_nowait(int, "x", name="acme import")
 
     async def main():
-        await until(lambda: queue.total_jobs == 1)
+        await until(lambda: "failed" in caplog.text)
 
     asyncio.run(main())
     assert "job acme import of queue 'x' failed" in caplog.text
+
+
+def test_a_job_that_a_worker_finds_too_old_is_expired_for_its_awaiter_as_well(make_queue):
+    """The loop is late itself: the worker has dropped the job before the awaiter's own time-out can fire."""
+    queue, gate = make_queue(1), Gate()
+
+    async def main():
+        queue.submit_nowait(gate)
+        await asyncio.to_thread(gate.begun.acquire)
+        awaiting = asyncio.ensure_future(queue.run(len, "", timeout_s=0.05))
+        await turn()
+        time.sleep(0.1)  # noqa: ASYNC251  # this loop does not turn
+        gate.let_go.set()
+        while queue.status().timeouts == 0:
+            time.sleep(0.001)  # noqa: ASYNC251  # likewise
+        with pytest.raises(JobExpired):
+            await awaiting
+
+    asyncio.run(main())
+
+
+def test_a_result_that_comes_at_the_very_last_moment_counts(make_queue):
+    queue, gate = make_queue(1), Gate()
+
+    async def main():
+        awaiting = asyncio.ensure_future(queue.run(gate, "done", timeout_s=0.1))
+        await asyncio.to_thread(gate.begun.acquire)
+        await asyncio.sleep(0.03)
+        gate.let_go.set()
+        while queue.inflight:
+            time.sleep(0.001)  # noqa: ASYNC251  # this loop does not turn
+        time.sleep(0.15)  # noqa: ASYNC251  # likewise: result and time-out arrive in one turn
+        assert await awaiting == "done"
+
+    asyncio.run(main())

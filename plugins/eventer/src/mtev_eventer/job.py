@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._family import Family
 from ._inbox import Inbox
 from ._names import callback_name
-from .errors import Escaped, QueueStopped
+from .errors import Escaped, JobExpired, QueueStopped
 
 if TYPE_CHECKING:
     from .gate import Gate
@@ -23,6 +23,8 @@ __all__ = ["Awaiter", "Job", "current_job"]
 
 Awaiter = tuple[Inbox, "asyncio.Future[Any]"]
 """Who waits for a job: the way into the loop, and what is to be settled there."""
+
+_UNHEARD = "failed after its awaiter had gone"
 
 _here = threading.local()
 
@@ -140,11 +142,11 @@ class Job:
                 self._queue._failed(self.name, each, "failed, and a job that it depends on failed too")
         if self._awaiter is not None:
             inbox, outcome = self._awaiter
-            abandon = None if error is None else functools.partial(self._unheard, error)
+            abandon = None if error is None else functools.partial(self._report, error, _UNHEARD)
             if not inbox.post(self._settle, outcome, result, error, abandon=abandon) and abandon is not None:
                 abandon()
         elif error is not None and self._parent is None:
-            self._queue._unawaited(self, error)
+            self._report(error, "failed")
         parent = self._parent
         if parent is not None and parent._family is not None and parent._family.left(self, error):
             parent._finish(*parent._family.verdict(parent.name))
@@ -155,15 +157,16 @@ class Job:
         """Tell who waits, on its loop."""
         if outcome.done():
             if error is not None:
-                self._unheard(error)
+                self._report(error, _UNHEARD)
         elif error is not None:
             outcome.set_exception(error)
         else:
             outcome.set_result(result)
 
-    def _unheard(self, error: BaseException) -> None:
-        if not isinstance(error, QueueStopped):
-            self._queue._failed(self.name, error, "failed after its awaiter had gone")
+    def _report(self, error: BaseException, how: str) -> None:
+        """Log a failure that nobody else hears of. That it was dropped is told by whoever dropped it."""
+        if not isinstance(error, (JobExpired, QueueStopped)):
+            self._queue._failed(self.name, error, how)
 
     def _expired(self, now_s: float) -> bool:
         return self._deadline_s is not None and now_s >= self._deadline_s

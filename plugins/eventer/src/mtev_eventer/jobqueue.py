@@ -304,8 +304,10 @@ class JobQueue:
             async with limit:
                 return await outcome
         except TimeoutError:
-            if not limit.expired() or not outcome.cancelled():
+            if not limit.expired():
                 raise  # the function's own
+            if not outcome.cancelled():
+                return outcome.result()  # it came at the very last moment
             fate = "it never began" if self._give_up(job) else f"{self._activity(job)}, and its outcome will be dropped"
             raise JobExpired(
                 f"the job {job.name} of '{self.name}' did not end within {timeout_s:g} s: {fate}"
@@ -533,10 +535,9 @@ class JobQueue:
             self._work.notify()  # what this one was woken for is another one's now
 
     def _expire(self, job: Job) -> None:
-        if job._awaiter is None:
+        if job._awaiter is None and job._parent is None:
             self._log.warning("job %s of queue '%s' was not begun in time, and dropped", job.name, self.name)
-        expired = JobExpired(f"the job {job.name} of '{self.name}' was not begun in its time")
-        job._ran(None, expired if job._parent is not None else None)
+        job._ran(None, JobExpired(f"the job {job.name} of '{self.name}' was not begun in its time"))
 
     def _perform(self, job: Job, timings: dict[object, Timing], record_wait: Recorder) -> None:
         began_ns = time.perf_counter_ns()
@@ -565,10 +566,6 @@ class JobQueue:
         if timing is None:
             timing = timings[job._key] = self.profile.timing(job.name)
         timing.took(run_ns, job.created)
-
-    def _unawaited(self, job: Job, error: BaseException) -> None:
-        if not isinstance(error, QueueStopped):
-            self._failed(job.name, error, "failed")
 
     def _failed(self, name: str, error: BaseException, how: str) -> None:
         self._log.error("job %s of queue '%s' %s: %r", name, self.name, how, error, exc_info=error)
