@@ -44,6 +44,8 @@ class Sweeps:
 
     def _look(self, key: _Key, sweep: Sweep) -> None:
         sweep.look()
-        if not len(sweep) and self._known.get(key) is sweep:
-            del self._known[key]
-            self._timers.pop(key).cancel()
+        if not len(sweep) and self._known.get(key) is sweep:  # `stop` may be at it on another thread
+            self._known.pop(key, None)
+            timer = self._timers.pop(key, None)
+            if timer is not None:
+                timer.cancel()
