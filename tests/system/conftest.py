@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from echoing import ECHO
+from echo_service import ECHO
 from environment import ROOT, Environment
 from wheel_writer import write_wheel
 
@@ -15,9 +15,14 @@ DEMO = ROOT / "examples" / "demo"
 
 @pytest.fixture(scope="session")
 def installed(environment, own_wheels, tmp_path_factory) -> Environment:
-    """Every distribution of ours, and the plugins of the examples."""
-    folder = tmp_path_factory.mktemp("examples")
-    return environment(own_wheels, [write_wheel(DEMO / "plugin", folder), write_wheel(ECHO, folder)])
+    """Every distribution of ours, and the demo's own plugin."""
+    return environment(own_wheels, [write_wheel(DEMO / "plugin", tmp_path_factory.mktemp("demo"))])
+
+
+@pytest.fixture(scope="session")
+def echoing(environment, own_wheels, tmp_path_factory) -> Environment:
+    """Every distribution of ours, and the echo."""
+    return environment(own_wheels, [write_wheel(ECHO, tmp_path_factory.mktemp("echo"))])
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from echoing import DEADLINE_S, EchoService, echoed, read_to_end, reset, until
+from echo_service import DEADLINE_S, EchoService, echoed, read_to_end, reset, until
 
 IDLE = 5000
 RUDE = (b"", b"\0" * 100, bytes(range(256)) * 40, b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01")
@@ -57,7 +57,7 @@ def config(**keys: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def service(installed, authority, tmp_path_factory):
+def service(echoing, authority, tmp_path_factory):
     folder = tmp_path_factory.mktemp("service")
     tls = f"{config(handshake_timeout=700)}{sslconfig(authority)}"
     listeners = {
@@ -69,7 +69,7 @@ def service(installed, authority, tmp_path_factory):
         "hasty": f'<listener type="echo" port="0">{config(idle_timeout=200)}</listener>',
         "proxied": f'<listener type="echo" port="0">{config(proxy_protocol="any")}</listener>',
     }
-    with EchoService(installed, folder, listeners) as running:
+    with EchoService(echoing, folder, listeners) as running:
         yield running
 
 
@@ -280,9 +280,9 @@ def test_thousands_of_idle_connections_are_held_while_others_work(service, many_
     assert service.json("/eventer/memory.json")["sockets"] <= before["sockets"] + 1
 
 
-def test_without_descriptors_it_pauses_and_goes_on(installed, tmp_path):
+def test_without_descriptors_it_pauses_and_goes_on(echoing, tmp_path):
     listeners = {"plain": '<listener type="echo" port="0" backlog="1024"/>'}
-    with EchoService(installed, tmp_path, listeners, eventer="<rlim_nofiles>256</rlim_nofiles>") as service:
+    with EchoService(echoing, tmp_path, listeners, eventer="<rlim_nofiles>256</rlim_nofiles>") as service:
         service.faults = ("cannot accept: Too many open files",)
         address = "127.0.0.1", service.port("plain")
         with contextlib.ExitStack() as held:
@@ -306,12 +306,12 @@ def test_without_descriptors_it_pauses_and_goes_on(installed, tmp_path):
             assert echoed(client)
 
 
-def test_connections_end_in_order_when_the_service_stops(installed, tmp_path):
+def test_connections_end_in_order_when_the_service_stops(echoing, tmp_path):
     listeners = {
         "plain": '<listener type="echo" port="0"/>',
         "unix": f'<listener type="echo" address="{tmp_path}/x.sock"/>',
     }
-    with EchoService(installed, tmp_path, listeners) as service:
+    with EchoService(echoing, tmp_path, listeners) as service:
         client = service.connect("plain")
         assert echoed(client)
         assert (tmp_path / "x.sock").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import ssl
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 from daemon import Daemon
-from echoing import DEADLINE_S, ECHO, EchoService, echoed, read_to_end, until
+from echo_service import DEADLINE_S, ECHO, EchoService, echoed, read_to_end, until
 from wheel_writer import write_wheel
 
 PLAIN = '<listener type="echo" port="0"/>'
@@ -33,12 +34,12 @@ def over(path: Path) -> socket.socket:
     return client
 
 
-def test_listeners_come_go_and_change_and_the_others_go_on(installed, tmp_path):
+def test_listeners_come_go_and_change_and_the_others_go_on(echoing, tmp_path):
     def unix(name, config=""):
         return f'<listener type="echo" address="{tmp_path / name}">{config}</listener>'
 
     with (
-        EchoService(installed, tmp_path, {"stays": PLAIN, "goes": unix("goes")}) as service,
+        EchoService(echoing, tmp_path, {"stays": PLAIN, "goes": unix("goes")}) as service,
         service.connect("stays") as staying,
     ):
         with over(tmp_path / "goes") as going:
@@ -70,7 +71,7 @@ def test_listeners_come_go_and_change_and_the_others_go_on(installed, tmp_path):
         service.write({"stays": PLAIN})
 
 
-def test_a_certificate_that_is_replaced_is_used_for_new_connections(installed, tmp_path):
+def test_a_certificate_that_is_replaced_is_used_for_new_connections(echoing, tmp_path):
     authority = trustme.CA()
     context = ssl.create_default_context()
     authority.configure_trust(context)
@@ -90,7 +91,7 @@ def test_a_certificate_that_is_replaced_is_used_for_new_connections(installed, t
     issue()
     secured = f"<sslconfig><certificate>{certificate}</certificate><key>{key}</key></sslconfig>"
     tls = {"tls": f'<tls>{secured}<listener type="echo" port="0" ssl="on"/></tls>'}
-    with EchoService(installed, tmp_path, tls, eventer="<ssl_ctx_cache_expiry>0.2</ssl_ctx_cache_expiry>") as service:
+    with EchoService(echoing, tmp_path, tls, eventer="<ssl_ctx_cache_expiry>0.2</ssl_ctx_cache_expiry>") as service:
         with connect() as old:
             before = old.getpeercert(binary_form=True)
             issue()
@@ -103,7 +104,7 @@ def test_a_certificate_that_is_replaced_is_used_for_new_connections(installed, t
             assert "reloads=1" in console.ask("show tls")
 
 
-def test_a_socket_of_systemd_is_taken_over(installed, tmp_path):
+def test_a_socket_of_systemd_is_taken_over(echoing, tmp_path):
     """A small program stands for systemd: it opens the socket, and becomes the service."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -127,7 +128,7 @@ def test_a_socket_of_systemd_is_taken_over(installed, tmp_path):
         )
         descriptor = listening.fileno()
         listening.set_inheritable(True)
-        command = [str(installed.python), "-m", "mtev_kernel", "-c", str(tmp_path / "echo.conf")]
+        command = [str(echoing.python), "-m", "mtev_kernel", "-c", str(tmp_path / "echo.conf")]
         argv = [sys.executable, str(activator), str(descriptor), *command]
         with Daemon(argv, env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path, pass_fds=(descriptor,)) as daemon:
             daemon.wait_for(rf"echo listens on 127\.0\.0\.1:{port}")
@@ -139,7 +140,7 @@ def test_a_socket_of_systemd_is_taken_over(installed, tmp_path):
 
 
 BLOCKER = """
-import asyncio, time
+import asyncio, pathlib
 
 from mtev_kernel import Plugin
 from mtev_listener import Listeners
@@ -150,7 +151,7 @@ class Blocker(asyncio.Protocol):
         pass
 
     def data_received(self, data):
-        time.sleep(float(data))
+        pathlib.Path(data.decode()).read_text()
 
 
 class BlockerPlugin(Plugin):
@@ -161,7 +162,7 @@ class BlockerPlugin(Plugin):
 
 @pytest.fixture(scope="module")
 def with_blocker(environment, own_wheels, tmp_path_factory):
-    """Everything of ours, the echo, and a plugin that blocks its loop for as long as it is told to."""
+    """Everything of ours, the echo, and a plugin that blocks its loop until somebody writes into a named pipe."""
     project = tmp_path_factory.mktemp("blocker")
     package = project / "src" / "acme_blocker"
     package.mkdir(parents=True)
@@ -202,10 +203,13 @@ def test_a_loop_that_does_not_turn_is_named_and_the_others_go_on(with_blocker, t
     with EchoService(with_blocker, tmp_path, listeners, eventer=keys, modules=module) as service:
         service.faults = ("has not turned for",)
         with service.connect("blocker") as client, service.connect("plain") as other:
-            client.sendall(b"1.5")
+            pipe = tmp_path / "pipe"
+            os.mkfifo(pipe)
+            client.sendall(str(pipe).encode())
             line = service.daemon.wait_for(r"the loop (e:slow/\d+) has not turned for .*; it is at (.*)")
             assert "data_received" in line[2]
             assert echoed(other)
             assert state_of_the_eventer(service) == "degraded"
+            pipe.write_text("go on")
             service.daemon.wait_for(rf"the loop {line[1]} turns again, after")
             until(lambda: state_of_the_eventer(service) == "running", "the eventer is well again")

@@ -41,7 +41,7 @@ class EchoService:
     """The service, for a `with` statement; its end is an orderly one, and nothing may have gone wrong.
 
     Args:
-        installed: where it is installed.
+        environment: where it is installed.
         folder: where its configuration goes.
         listeners: elements below `<listeners>`, one a line, by name.
         eventer: keys of `<eventer><config>`.
@@ -55,7 +55,7 @@ class EchoService:
 
     def __init__(
         self,
-        installed: Environment,
+        environment: Environment,
         folder: Path,
         listeners: dict[str, str],
         *,
@@ -67,7 +67,7 @@ class EchoService:
         self._names = list(listeners)
         self._first = CONFIGURATION[: CONFIGURATION.index("{listeners}")].count("\n") + 1
         self.write(listeners, eventer=eventer, modules=modules)
-        self.daemon: Daemon = installed.start("-c", self.file, **variables)
+        self.daemon: Daemon = environment.start("-c", self.file, **variables)
         self.faults: tuple[str, ...] = ()
 
     def write(self, listeners: dict[str, str], *, eventer: str = "", modules: str = "") -> None:
