@@ -40,7 +40,7 @@ class BufferedShout(Unhurried, asyncio.BufferedProtocol):
     """The same with a buffer of its own, and a small one."""
 
     def __init__(self, connection):
-        self._buffer = bytearray(61)
+        self._buffer = bytearray(1000)
         self._line = b""
         connection.add_drain(lambda: self._transport.close())
 

@@ -180,8 +180,8 @@ class Acceptor:
         )
         admission = opener.population.admit(connection)
         if admission is not Admission.ADMITTED:
-            accepted.close()
             self._refused(admission, peer)
+            accepted.close()
             return
         opener.tally.accepted.add()
         self._accepted_again()

@@ -98,7 +98,9 @@ class ListenerHarness:
         self._tls = tls
         self.listeners = Listeners()
         self.eventer = Eventer(
-            EventerSettings(implementation=implementation, pools=(PoolSettings("default", concurrency),))
+            EventerSettings(
+                implementation=implementation, pools=(PoolSettings("default", concurrency),), blocked_s=patience_s
+            )
         )
         self.certificates = Tls()
         self.complaints: list[str] = []
