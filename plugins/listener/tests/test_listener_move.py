@@ -1,6 +1,8 @@
 """Moving connections to other loops in mid-stream."""
 
 import asyncio
+import errno
+import os
 import threading
 
 import pytest
@@ -82,10 +84,10 @@ def serve(request):
 
 
 def read(client, size):
-    received = b""
-    while len(received) < size and (data := client.recv(size - len(received))):
+    received = bytearray()
+    while len(received) < size and (data := client.recv(min(size - len(received), 1_000_000))):
         received += data
-    return received
+    return bytes(received)
 
 
 def loops_of(harness):
@@ -234,6 +236,47 @@ def test_what_cannot_be_moved_is_refused(serve):
     assert "it is closed or on its way, and cannot be moved" in errors[1]
     with pytest.raises(ListenerError, match="cannot be moved"):
         Connection(type="x", loop=harness.eventer.default.loops[0]).move(harness.eventer.default.loops[0], Teller)
+
+
+def test_without_a_descriptor_it_is_closed_and_said_so(serve, monkeypatch, caplog):
+    def no_more(descriptor):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    harness = serve()
+    with harness.connect() as client:
+        harness.log.wait_until_made()
+        _, there = loops_of(harness)
+        monkeypatch.setattr(os, "dup", no_more)
+        client.sendall(b"%dhello" % there)
+        assert read(client, 1) == b""
+    assert harness.wait_until_empty()
+    assert "cannot move to e:default/" in caplog.text
+    assert "Too many open files; closed" in caplog.text
+
+
+def test_what_is_on_its_way_already_is_refused(serve):
+    errors = []
+
+    class Restless(Mover):
+        before = b"x" * 8_000_000
+
+        def data_received(self, data):
+            super().data_received(data)
+            try:
+                super().data_received(data)
+            except ListenerError as error:
+                errors.append(str(error))
+
+    harness = serve(Restless)
+    with harness.connect() as client:
+        harness.log.wait_until_made()
+        _, there = loops_of(harness)
+        client.sendall(b"%dhello" % there)
+        (new,) = names(harness, there)
+        said = b"x" * 16_000_000 + f"{new}: hello".encode()
+        assert read(client, len(said)) == said
+    assert len(errors) == 1
+    assert "cannot be moved" in errors[0]
 
 
 def test_a_loop_that_does_not_run_is_refused_and_nothing_is_lost(serve):

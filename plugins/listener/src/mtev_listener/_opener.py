@@ -141,7 +141,12 @@ class Opener:
         )
 
     def _depart(self, connection: Connection, loop: Loop, factory: ProtocolFactory, received: bytes) -> None:
-        descriptor = connection.depart(loop)
+        try:
+            descriptor = connection.depart(loop)
+        except OSError as error:
+            _log.error("%s: cannot move to %s: %s; closed", connection, loop.name, error.strerror or error)
+            connection.abort()
+            return
         try:
             loop.call(self.begin, connection, descriptor, factory, received)
         except LoopStopped:

@@ -55,6 +55,7 @@ class Connection:
         "_draining",
         "_drains",
         "_home",
+        "_moving",
         "_opening",
         "_socket",
         "_sweep",
@@ -105,6 +106,7 @@ class Connection:
         self._counted = False
         self._sweep: Sweep | None = None
         self._home: Home | None = None
+        self._moving = False
         self._socket: AcceptedSocket | None = None
         self._opening: asyncio.Task[None] | None = None
 
@@ -197,12 +199,13 @@ class Connection:
                 its loop.
             LoopStopped: the other loop does not run.
         """
-        if self.transport is None or self.transport.is_closing() or self._home is None:
+        if self.transport is None or self.transport.is_closing() or self._home is None or self._moving:
             raise ListenerError(f"{self}: it is closed or on its way, and cannot be moved")
         if self.tls is not None:
             raise ListenerError(f"{self}: it speaks TLS, and stays on its loop; move it before the handshake")
         _ = loop.asyncio_loop  # raises where it does not run
         self._drains.clear()
+        self._moving = loop is not self.loop
         self._home.move(self, loop, factory, received)
 
     def depart(self, loop: Loop) -> AcceptedSocket:
@@ -210,11 +213,15 @@ class Connection:
 
         Returns:
             The socket, for the other loop.
+
+        Raises:
+            OSError: the system has no descriptor left for it.
         """
         assert self.transport is not None
         assert self._socket is not None
-        self._unwatch()
         self._socket = self._socket.successor()
+        self._unwatch()
+        self._moving = False
         transport, self.transport = self.transport, None
         transport.abort()
         self.loop.leave()
