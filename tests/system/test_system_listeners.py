@@ -209,7 +209,7 @@ def test_a_loop_that_does_not_turn_is_named_and_the_others_go_on(with_blocker, t
             line = service.daemon.wait_for(r"the loop (e:slow/\d+) has not turned for .*; it is at (.*)")
             assert "data_received" in line[2]
             assert echoed(other)
-            assert state_of_the_eventer(service) == "degraded"
+            until(lambda: state_of_the_eventer(service) == "degraded", "the eventer is degraded")
             pipe.write_text("go on")
             service.daemon.wait_for(rf"the loop {line[1]} turns again, after")
             until(lambda: state_of_the_eventer(service) == "running", "the eventer is well again")
