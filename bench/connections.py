@@ -15,15 +15,12 @@ import contextlib
 import os
 import platform
 import resource
-import select
-import socket
-import ssl
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-from echo import SERVERS, Server, certificates, connect
+from echo import SERVERS, Server, certificates, connect, warm_up
 
 SPARE = 200
 
@@ -36,32 +33,20 @@ def pss_kib(server: Server) -> int:
     raise LookupError("the system does not tell the Pss")
 
 
-def say(client: socket.socket) -> None:
-    """One echo, on a socket that does not block."""
-    poll = select.poll()
-    poll.register(client, select.POLLIN)
-    client.send(b"hello")
-    heard = b""
-    while len(heard) < 5:
-        with contextlib.suppress(ssl.SSLWantReadError, BlockingIOError):
-            poll.poll(10_000)
-            heard += client.recv(5)
-
-
 def memory_kib(server: Server, tls: str, count: int) -> float:
     """KiB of an idle connection."""
     server.go_on()
     warm = connect(server.port, tls)
-    say(warm)
+    warm_up(warm, b"hello")
     before = pss_kib(server)
     clients = []
     for _ in range(count):
         clients.append(connect(server.port, tls))
         if tls:
-            say(clients[-1])
+            warm_up(clients[-1], b"hello")
     if not tls:
         for client in clients:
-            say(client)
+            warm_up(client, b"hello")
     time.sleep(0.5)
     grown = pss_kib(server) - before
     for client in (*clients, warm):
@@ -77,7 +62,7 @@ def coming_and_going(server: Server, tls: str, count: int) -> tuple[float, float
     began_cpu_s, began_s = server.cpu_s(), time.perf_counter()
     for _ in range(count):
         client = connect(server.port, tls)
-        say(client)
+        warm_up(client, b"hello")
         client.close()
     took_s = time.perf_counter() - began_s
     time.sleep(0.1)
