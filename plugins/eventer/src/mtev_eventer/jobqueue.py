@@ -555,17 +555,17 @@ class JobQueue:
                 self._abandoned -= 1
             if self._is_calm():
                 self._calm.notify_all()
-        job._ran(result, error)
-        if abandoned_s is not None:
-            late_s = time.monotonic() - abandoned_s
-            self._log.warning(
-                "job %s of queue '%s' ended %.2f s after its awaiter had given it up", job.name, self.name, late_s
-            )
         record_wait(wait_ns)
         timing = timings.get(job._key)
         if timing is None:
             timing = timings[job._key] = self.profile.timing(job.name)
         timing.took(run_ns, job.created)
+        job._ran(result, error)  # last, so that who awaits it finds it counted
+        if abandoned_s is not None:
+            late_s = time.monotonic() - abandoned_s
+            self._log.warning(
+                "job %s of queue '%s' ended %.2f s after its awaiter had given it up", job.name, self.name, late_s
+            )
 
     def _failed(self, name: str, error: BaseException, how: str) -> None:
         self._log.error("job %s of queue '%s' %s: %r", name, self.name, how, error, exc_info=error)
