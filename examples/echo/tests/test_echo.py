@@ -1,12 +1,8 @@
 """The echo has to do what every protocol has to."""
 
-import pytest
+from mtev_echo import Echo
 
-pytest.register_assert_rewrite("mtev_listener.testing")
-
-from mtev_echo import Echo  # noqa: E402  # rewriting has to be asked for first
-
-from mtev_listener.testing import ListenerConformance  # noqa: E402  # likewise
+from mtev_listener.testing import ListenerConformance
 
 
 class TestEcho(ListenerConformance):

@@ -6,13 +6,11 @@ import logging
 
 import pytest
 
-pytest.register_assert_rewrite("mtev_listener.testing")
-
-from mtev_http import text_response  # noqa: E402  # rewriting has to be asked for first
-from mtev_http._aiohttp_engine import AiohttpEngine  # noqa: E402  # likewise
-from mtev_http._engine import EngineSettings  # noqa: E402  # likewise
-from mtev_http._engines import Engines  # noqa: E402  # likewise
-from mtev_listener.testing import ListenerConformance  # noqa: E402  # likewise
+from mtev_http import text_response
+from mtev_http._aiohttp_engine import AiohttpEngine
+from mtev_http._engine import EngineSettings
+from mtev_http._engines import Engines
+from mtev_listener.testing import ListenerConformance
 
 LOG = logging.getLogger("test.http")
 

@@ -6,13 +6,11 @@ import logging
 
 import pytest
 
-pytest.register_assert_rewrite("mtev_listener.testing")
-
-from mtev_kernel import HookSite  # noqa: E402  # rewriting has to be asked for first
-from mtev_listener.testing import ListenerConformance  # noqa: E402  # likewise
-from mtev_telnet import Console, hookspecs  # noqa: E402  # likewise
-from mtev_telnet.desk import Desk, SessionCounter  # noqa: E402  # likewise
-from mtev_telnet.session import ConsoleSession  # noqa: E402  # likewise
+from mtev_kernel import HookSite
+from mtev_listener.testing import ListenerConformance
+from mtev_telnet import Console, hookspecs
+from mtev_telnet.desk import Desk, SessionCounter
+from mtev_telnet.session import ConsoleSession
 
 LOG = logging.getLogger("test.session")
 
