@@ -255,7 +255,7 @@ def test_without_a_descriptor_it_is_closed_and_said_so(serve, monkeypatch, caplo
 
 
 def test_what_is_on_its_way_already_is_refused(serve):
-    errors = []
+    errors, refused = [], threading.Event()
 
     class Restless(Mover):
         before = b"x" * 8_000_000
@@ -266,12 +266,14 @@ def test_what_is_on_its_way_already_is_refused(serve):
                 super().data_received(data)
             except ListenerError as error:
                 errors.append(str(error))
+                refused.set()
 
     harness = serve(Restless)
     with harness.connect() as client:
         harness.log.wait_until_made()
         _, there = loops_of(harness)
         client.sendall(b"%dhello" % there)
+        assert refused.wait(10)  # before anything is read: all of it might be sent at once, and nothing be on its way
         (new,) = names(harness, there)
         said = b"x" * 16_000_000 + f"{new}: hello".encode()
         assert read(client, len(said)) == said
