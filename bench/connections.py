@@ -11,16 +11,13 @@ each, as a ratio to a bare protocol on uvloop, taken round by round.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import platform
 import resource
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
-from echo import SERVERS, Server, certificates, connect, warm_up
+from echo import Server, connect, running_servers, warm_up
 
 SPARE = 200
 
@@ -82,19 +79,7 @@ def main() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
-    processors = sorted(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        tls = directory if options.tls else ""
-        if tls:
-            certificates(tls)
-        servers = []
-        for name in SERVERS:
-            try:
-                servers.append(Server(name, tls))
-                stack.callback(servers[-1].kill)
-            except ImportError as error:
-                print(f"{name}: left out ({error})")
-        os.sched_setaffinity(0, {processors[-1]})
+    with running_servers(secured=options.tls) as (servers, tls):
         rounds = [
             {each.name: coming_and_going(each, tls, options.short) for each in servers} for _ in range(options.rounds)
         ]

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 TICKS_S = os.sysconf("SC_CLK_TCK")
@@ -190,6 +190,28 @@ class Server:
         self.process.communicate()
 
 
+@contextlib.contextmanager
+def running_servers(*, secured: bool) -> Iterator[tuple[list[Server], str]]:
+    """Every server that can be started, stopped for the time being; this process moves to another processor.
+
+    Yields:
+        The servers, and the folder of their certificates; "" without TLS.
+    """
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        tls = directory if secured else ""
+        if tls:
+            certificates(tls)
+        servers = []
+        for name in SERVERS:
+            try:
+                servers.append(Server(name, tls))
+                stack.callback(servers[-1].kill)
+            except ImportError as error:
+                print(f"{name}: left out ({error})")
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        yield servers, tls
+
+
 def connect(port: int, tls: str) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", port), timeout=10)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -285,23 +307,11 @@ def main() -> None:
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--certificates", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    processors = sorted(os.sched_getaffinity(0))
     if options.serve:
-        os.sched_setaffinity(0, {processors[0]})
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         SERVERS[options.serve](options.certificates)
         return
-    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        tls = directory if options.tls else ""
-        if tls:
-            certificates(tls)
-        servers = []
-        for name in SERVERS:
-            try:
-                servers.append(Server(name, tls))
-                stack.callback(servers[-1].kill)
-            except ImportError as error:
-                print(f"{name}: left out ({error})")
-        os.sched_setaffinity(0, {processors[-1]})
+    with running_servers(secured=options.tls) as (servers, tls):
         rounds = [{each.name: tried(each, tls, options) for each in servers} for _ in range(options.rounds)]
     what = "TLS" if options.tls else "TCP"
     setting = f"{what}, {options.size} B, {options.connections} connections, {options.rounds} rounds"

@@ -27,9 +27,7 @@ class Daemon:
         pass_fds: descriptors that it inherits.
     """
 
-    def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, pass_fds: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, pass_fds: Sequence[int] = ()) -> None:
         self._process = subprocess.Popen(
             argv,
             env=env,
@@ -97,6 +95,13 @@ class Daemon:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
+
+    def reload(self) -> None:
+        """Have the configuration read twice: before the second reading begins, the first one has taken effect."""
+        for _ in range(2):
+            seen = len(self.lines)
+            self.signal(signal.SIGHUP)
+            self.wait_for("configuration read again", after=seen)
 
     def end(self) -> int:
         """Wait for its end, and for all its output.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from clients import Console, get
 from daemon import Daemon
 from environment import ROOT, Environment
 
-__all__ = ["DEADLINE_S", "ECHO", "EchoService", "echoed", "read_to_end", "reset", "until"]
+__all__ = ["DEADLINE_S", "ECHO", "EchoService", "echoed", "read_to_end", "until"]
 
 ECHO = ROOT / "examples" / "echo"
 DEADLINE_S = 20.0
@@ -150,12 +149,6 @@ def read_to_end(client: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return heard
-
-
-def reset(client: socket.socket) -> None:
-    """Close a connection as a crashing peer does."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 def until(condition: Callable[[], object], what: str) -> None:

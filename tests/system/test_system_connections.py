@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from echo_service import DEADLINE_S, EchoService, echoed, read_to_end, reset, until
+from echo_service import DEADLINE_S, EchoService, echoed, read_to_end, until
+
+from mtev_listener.testing import reset
 
 IDLE = 5000
 RUDE = (b"", b"\0" * 100, bytes(range(256)) * 40, b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01")

@@ -19,14 +19,6 @@ from wheel_writer import write_wheel
 PLAIN = '<listener type="echo" port="0"/>'
 
 
-def reload(service: EchoService) -> None:
-    """Have the configuration read twice: before the second reading begins, the first one has taken effect."""
-    for _ in range(2):
-        seen = len(service.daemon.lines)
-        service.daemon.signal(signal.SIGHUP)
-        service.daemon.wait_for("configuration read again", after=seen)
-
-
 def over(path: Path) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(DEADLINE_S)
@@ -46,7 +38,7 @@ def test_listeners_come_go_and_change_and_the_others_go_on(echoing, tmp_path):
             assert echoed(staying)
             assert echoed(going)
             service.write({"stays": PLAIN, "comes": unix("comes")})
-            reload(service)
+            service.daemon.reload()
             with over(tmp_path / "comes") as new:
                 assert echoed(new)
             assert read_to_end(going) == b""
@@ -55,7 +47,7 @@ def test_listeners_come_go_and_change_and_the_others_go_on(echoing, tmp_path):
 
         limit = "<config><max_connections>1</max_connections></config>"
         service.write({"stays": PLAIN, "comes": unix("comes", limit)})
-        reload(service)
+        service.daemon.reload()
         with over(tmp_path / "comes") as one, over(tmp_path / "comes") as refused:
             assert echoed(one)
             assert read_to_end(refused) == b""

@@ -35,14 +35,6 @@ def port(daemon: Daemon) -> int:
     return int(found[1])
 
 
-def reload(daemon: Daemon) -> None:
-    """Have the configuration read twice: before the second reading begins, the first one has taken effect."""
-    for _ in range(2):
-        seen = len(daemon.lines)
-        daemon.signal(signal.SIGHUP)
-        daemon.wait_for("configuration read again", after=seen)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_the_first_signal_stops_in_order(installed, configuration, number):
     with installed.start("-c", configuration) as daemon:
@@ -59,7 +51,7 @@ def test_reading_the_configuration_again_takes_effect(installed, configuration):
         where = port(daemon)
         assert get(where, "/capa.json")[0] == 403
         configuration.write_text(CONFIGURATION.format(type="allow"))
-        reload(daemon)
+        daemon.reload()
         status, body = get(where, "/capa.json")
         assert status == 200
         assert "http" in json.loads(body)["modules"]
@@ -87,7 +79,7 @@ def test_a_broken_file_leaves_the_configuration_in_force(installed, configuratio
         assert get(where, "/capa.json")[0] == 200
 
         configuration.write_text(CONFIGURATION.format(type="deny"))
-        reload(daemon)
+        daemon.reload()
         assert get(where, "/capa.json")[0] == 403
         assert daemon.stop() == 0
 

@@ -51,7 +51,6 @@ class Mover(Teller):
     """Moves to the loop whose number it is sent, with what comes behind."""
 
     before = b""
-    moved = None
 
     def data_received(self, data):
         number, received = int(data[:1]), data[1:]
@@ -60,6 +59,12 @@ class Mover(Teller):
         self.connection.move(
             self.connection.loop.pool.loops[number], lambda connection: Teller(connection, self.log), received
         )
+
+
+class Talkative(Mover):
+    """Has so much to say before that it is on its way until its peer reads."""
+
+    before = b"x" * 8_000_000
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -127,9 +132,6 @@ def test_it_goes_on_on_the_other_loop(serve, idle_timeout_s):
 
 
 def test_what_was_written_before_is_sent_first(serve):
-    class Talkative(Mover):
-        before = b"x" * 8_000_000
-
     harness = serve(Talkative)
     with harness.connect() as client:
         harness.log.wait_until_made()
@@ -170,9 +172,6 @@ def test_many_at_once_lose_nothing(serve):
 
 
 def test_a_peer_that_leaves_on_the_way_is_gone(serve):
-    class Talkative(Mover):
-        before = b"x" * 8_000_000
-
     harness = serve(Talkative)
     with harness.connect() as client:
         harness.log.wait_until_made()
@@ -197,9 +196,6 @@ def test_it_drains_before_and_after(serve):
 
 
 def test_a_connection_on_its_way_is_closed_at_the_end(serve):
-    class Talkative(Mover):
-        before = b"x" * 8_000_000
-
     harness = serve(Talkative)
     with harness.connect() as client:
         harness.log.wait_until_made()
@@ -257,9 +253,7 @@ def test_without_a_descriptor_it_is_closed_and_said_so(serve, monkeypatch, caplo
 def test_what_is_on_its_way_already_is_refused(serve):
     errors, refused = [], threading.Event()
 
-    class Restless(Mover):
-        before = b"x" * 8_000_000
-
+    class Restless(Talkative):
         def data_received(self, data):
             super().data_received(data)
             try:

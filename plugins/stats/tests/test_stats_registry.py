@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mtev_stats import Counter, Gauge, Histogram, RegistrationError, Stats
+from mtev_stats import Counter, Gauge, Histogram, RegistrationError, Stats, as_part
 
 
 def names(stats):
@@ -142,3 +144,16 @@ def test_clearing_says_how_many():
     assert stats.clear(Counter) == 2
     assert [counter.value for counter in counters] == [0, 0]
     assert histogram.snapshot().count == 0
+
+
+@given(st.text(min_size=1))
+def test_any_text_can_be_made_a_part_of_a_path(text):
+    part = as_part(text)
+    assert len(part) == len(text)
+    Stats().counter(("acme", part))
+    assert as_part(part) == part
+
+
+def test_what_can_be_a_part_stays_as_it_is():
+    assert as_part("[::1]:80 /run/x.sock") == "[::1]:80 /run/x.sock"
+    assert as_part('a"b\nc') == "a?b?c"

@@ -65,7 +65,7 @@ class LoopThread:
         died: told, on the thread itself, when the loop ended although nobody asked for it.
         quieted: called on the thread when `quiet` begins, before tasks are cancelled.
         measure: puts something round a coroutine that measures its steps, given the function that it is for and its
-            name; None where nothing is measured.
+            name.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class LoopThread:
         log: logging.Logger,
         died: Callable[[LoopDied], None] | None,
         quieted: Callable[[], None],
-        measure: Measure | None = None,
+        measure: Measure,
     ) -> None:
         self.name = name
         self.loop = loop
@@ -154,7 +154,7 @@ class LoopThread:
             title: another name for that.
             context: of the task; None for a copy of the present one.
         """
-        if self._measure is not None and function is not None:
+        if function is not None:
             coroutine = self._measure(coroutine, function, title)
         return asyncio.Task(coroutine, loop=self.loop, name=name, context=context)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
 
 from ._bridge import Crossing
+from ._host import FAILED
 from ._inbox import Inboxes
 from ._names import callback_name
 from ._tasks import TimedCoroutine, timed_tasks
@@ -28,7 +29,7 @@ from .profile import Profile, Timing, key_of, whence
 from .recurrent import DEFAULT_PERIOD_S, Recurrent, RecurrentTable
 from .sockets import SocketInfo, SocketTable, ends_of
 from .timer import Timer, TimerInfo, TimerTable
-from .watch import FAILED, Mask, Watch, WatchTable
+from .watch import Mask, Watch, WatchTable
 
 if TYPE_CHECKING:
     from mtev_stats import Recorder, Stats
@@ -279,7 +280,7 @@ class Loop:
             LoopStopped: the loop is not running, or about to stop.
             ValueError: the delay is out of range.
         """
-        return self._timer(name, functools.partial(function, *args) if args else function, delay_s, None)
+        return self._timer(name, _bound(function, args), delay_s, None)
 
     def every(self, period_s: float, function: Callable[[*Ts], object], *args: *Ts, name: str) -> Timer:
         """Call a function on this loop again and again, the first time after one period. Runs never overlap.
@@ -294,7 +295,7 @@ class Loop:
             LoopStopped: the loop is not running, or about to stop.
             ValueError: the period is out of range.
         """
-        return self._timer(name, functools.partial(function, *args) if args else function, period_s, period_s)
+        return self._timer(name, _bound(function, args), period_s, period_s)
 
     def watch(
         self, file: int | _HasFileno, function: Callable[[Mask], object], *, name: str, mask: Mask = Mask.READ
@@ -340,8 +341,7 @@ class Loop:
             TypeError: the function is `async`.
         """
         self._running(new_work=True)
-        call = functools.partial(function, *args) if args else function
-        recurrent = self._recurrents.add(name, call, period_s, self, self._whence())
+        recurrent = self._recurrents.add(name, _bound(function, args), period_s, self, self._whence())
         if recurrent is None:
             raise self._stopped()
         return recurrent
@@ -439,7 +439,7 @@ class Loop:
         self._beat_s = time.monotonic()
         self._lag(lag_ns)
 
-    # What timers, watches and the like need of it (`TimerHost`, `WatchHost`, ...)
+    # What timers, watches and the like need of it (`LoopHost`)
 
     def post(self, run: Callable[[], None]) -> bool:
         """Have something that contains its own failures run on this loop; False when it has ended."""
@@ -532,3 +532,7 @@ class Loop:
             await function()
         except (Exception, SystemExit) as error:  # as in _contained
             self._options.log.error("task '%s' on %s failed: %r", name, self.name, error, exc_info=error)
+
+
+def _bound(function: Callable[..., object], args: tuple[object, ...]) -> Callable[[], object]:
+    return functools.partial(function, *args) if args else function

@@ -11,22 +11,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
-from typing import Protocol
 
-from .watch import FAILED
+from ._host import FAILED, LoopHost
 
-__all__ = ["DEFAULT_PERIOD_S", "Recurrent", "RecurrentHost", "RecurrentTable"]
+__all__ = ["DEFAULT_PERIOD_S", "Recurrent", "RecurrentTable"]
 
 DEFAULT_PERIOD_S = 0.2
-
-
-class RecurrentHost(Protocol):
-    """What a recurrent function needs of the loop that it belongs to."""
-
-    @property
-    def asyncio_loop(self) -> asyncio.AbstractEventLoop: ...
-    def post(self, run: Callable[[], None]) -> bool: ...
-    def perform(self, name: str, function: Callable[[], object], created: str) -> object: ...
 
 
 class Recurrent:
@@ -43,7 +33,7 @@ class Recurrent:
         name: str,
         function: Callable[[], object],
         period_s: float,
-        host: RecurrentHost,
+        host: LoopHost,
         table: RecurrentTable,
         created: str,
     ) -> None:
@@ -98,7 +88,7 @@ class RecurrentTable:
         self.known: dict[Recurrent, None] = {}
 
     def add(
-        self, name: str, function: Callable[[], object], period_s: float, host: RecurrentHost, created: str
+        self, name: str, function: Callable[[], object], period_s: float, host: LoopHost, created: str
     ) -> Recurrent | None:
         """Begin to call a function; None when the loop has ended.
 

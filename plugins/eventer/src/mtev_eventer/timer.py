@@ -11,11 +11,12 @@ import inspect
 import math
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-__all__ = ["LONGEST_S", "Timer", "TimerHost", "TimerInfo", "TimerTable", "next_beat"]
+from ._host import LoopHost
+
+__all__ = ["LONGEST_S", "Timer", "TimerInfo", "TimerTable", "next_beat"]
 
 LONGEST_S = 1e9
 """The longest delay and period, in seconds: about thirty years."""
@@ -36,18 +37,6 @@ class TimerInfo:
     whence: float
     pool: str
     loop: str
-
-
-class TimerHost(Protocol):
-    """What a timer needs of the loop that it belongs to."""
-
-    @property
-    def here(self) -> bool: ...
-    @property
-    def asyncio_loop(self) -> asyncio.AbstractEventLoop: ...
-    def post(self, run: Callable[[], None]) -> bool: ...
-    def perform(self, name: str, function: Callable[[], object], created: str) -> object: ...
-    def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None], title: str) -> None: ...
 
 
 def next_beat(due: float, period_s: float, now: float) -> float:
@@ -91,7 +80,7 @@ class Timer:
         function: Callable[[], object],
         delay_s: float,
         period_s: float | None,
-        host: TimerHost,
+        host: LoopHost,
         table: TimerTable,
         created: str = "",
     ) -> None:
@@ -186,7 +175,7 @@ class TimerTable:
         function: Callable[[], object],
         delay_s: float,
         period_s: float | None,
-        host: TimerHost,
+        host: LoopHost,
         created: str = "",
     ) -> Timer | None:
         """Set a timer; None when its loop has ended.

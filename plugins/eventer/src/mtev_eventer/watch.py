@@ -13,25 +13,21 @@ Rules:
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import os
 import stat
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import IntFlag
 from functools import partial
-from typing import Protocol
 
+from ._host import FAILED, LoopHost
 from .sockets import SocketInfo, SocketTable
 
-__all__ = ["FAILED", "Mask", "Watch", "WatchHost", "WatchTable"]
+__all__ = ["Mask", "Watch", "WatchTable"]
 
 _log = logging.getLogger("mtev.eventer")
-
-FAILED = object()
-"""What `perform` returns for a function that raised."""
 
 
 class Mask(IntFlag):
@@ -43,18 +39,6 @@ class Mask(IntFlag):
 
     def __str__(self) -> str:
         return "|".join(each.name.lower() for each in self if each.name)
-
-
-class WatchHost(Protocol):
-    """What a watch needs of the loop that it belongs to."""
-
-    @property
-    def here(self) -> bool: ...
-    @property
-    def asyncio_loop(self) -> asyncio.AbstractEventLoop: ...
-    def post(self, run: Callable[[], None]) -> bool: ...
-    def perform(self, name: str, function: Callable[[], object], created: str) -> object: ...
-    def follow(self, name: str, awaitable: Awaitable[object], ended: Callable[[], None], title: str) -> None: ...
 
 
 class Watch:
@@ -80,7 +64,7 @@ class Watch:
     )
 
     def __init__(
-        self, info: SocketInfo, function: Callable[[Mask], object], mask: Mask, host: WatchHost, created: str
+        self, info: SocketInfo, function: Callable[[Mask], object], mask: Mask, host: LoopHost, created: str
     ) -> None:
         self.name = info.callback
         self.fd = info.fd

@@ -230,30 +230,25 @@ class Opener:
 
     def _failed(self, connection: Connection, error: Exception) -> None:
         """Count it, and say why a connection did not begin."""
+        if isinstance(error, _Refused):
+            return
         where, peer = self.settings.where, show_endpoint(connection.proxy or connection.peer)
-        limit_s = self.settings.handshake_timeout_s
         late = isinstance(error, (TimeoutError, ConnectionAbortedError))
-        match error:
-            case _Refused():
-                return
-            case _NotIntroduced():
-                self.tally.proxy_failures.add()
-                self._episodes.tell("proxy", logging.WARNING, f"{where}: refused {peer}: {error}")
-                return
-            case _ if self.tls is None and not late:
-                self._episodes.tell("other", logging.INFO, f"{connection}: it ended before it began: {error}")
-                return
-            case _ if self.tls is None:
-                self.tally.proxy_failures.add()
-                text = f"{where}: refused {peer}: its PROXY header was not there within {limit_s:g} s"
-                self._episodes.tell("proxy", logging.WARNING, text)
-                return
+        if self.tls is None and not late and not isinstance(error, _NotIntroduced):
+            self._episodes.tell("other", logging.INFO, f"{connection}: it ended before it began: {error}")
+        elif self.tls is None or isinstance(error, _NotIntroduced):
+            self.tally.proxy_failures.add()
+            limit = f"its PROXY header was not there within {self.settings.handshake_timeout_s:g} s"
+            self._episodes.tell("proxy", logging.WARNING, f"{where}: refused {peer}: {limit if late else error}")
+        else:
+            self._handshake_failed(f"{where}: SSL accept failed from {peer}", error, late=late)
+
+    def _handshake_failed(self, opening: str, error: Exception, *, late: bool) -> None:
         self.tally.handshake_failures.add()
-        opening = f"{where}: SSL accept failed from {peer}"
         if late:
             self.tally.handshake_timeouts.add()
-            text = f"{opening}: the handshake took longer than {limit_s:g} s"
-            self._episodes.tell("slow", logging.WARNING, text)
+            limit = f"the handshake took longer than {self.settings.handshake_timeout_s:g} s"
+            self._episodes.tell("slow", logging.WARNING, f"{opening}: {limit}")
         elif isinstance(error, (ssl.SSLError, ListenerError)):
             reason = getattr(error, "reason", None) or str(error)
             self._episodes.tell("handshake", logging.WARNING, f"{opening}: {reason}")

@@ -184,32 +184,22 @@ def system_backlog(proc: Path = Path("/proc")) -> int | None:
 
 
 def _listen_unix(address: UnixAddress, backlog: int) -> ListeningSocket:
-    if address.abstract:
-        return _listen_abstract(address, backlog)
-    _remove_dead(address.path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with contextlib.ExitStack() as undo:
-        undo.callback(listening.close)
-        listening.setblocking(False)
-        listening.bind(address.path)
-        undo.callback(_unlink_quietly, address.path)
-        if address.owner or address.group:
-            os.chown(address.path, *_ids(address))
-        Path(address.path).chmod(address.mode)
-        listening.listen(backlog)
-        undo.pop_all()
-    return ListeningSocket(listening, address.path)
-
-
-def _listen_abstract(address: UnixAddress, backlog: int) -> ListeningSocket:
+    path = None if address.abstract else address.path
+    if path is not None:
+        _remove_dead(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with contextlib.ExitStack() as undo:
         undo.callback(listening.close)
         listening.setblocking(False)
         listening.bind(address.name)
+        if path is not None:
+            undo.callback(_unlink_quietly, path)
+            if address.owner or address.group:
+                os.chown(path, *_ids(address))
+            Path(path).chmod(address.mode)
         listening.listen(backlog)
         undo.pop_all()
-    return ListeningSocket(listening, None)
+    return ListeningSocket(listening, path)
 
 
 def _remove_dead(path: str) -> None:

@@ -23,29 +23,28 @@ class Sweeps:
     """
 
     def __init__(self) -> None:
-        self._known: dict[_Key, Sweep] = {}
-        self._timers: dict[_Key, Timer] = {}
+        self._known: dict[_Key, tuple[Sweep, Timer]] = {}
 
     def of(self, loop: Loop, timeout_s: float) -> Sweep:
         """The sweep of a loop and an idle timeout in seconds."""
         key = loop, timeout_s
-        sweep = self._known.get(key)
-        if sweep is None:
-            sweep = self._known[key] = Sweep(timeout_s)
-            look = partial(self._look, key, sweep)
-            self._timers[key] = loop.every(looking_period_s(timeout_s), look, name="listener_idle")
+        known = self._known.get(key)
+        if known is not None:
+            return known[0]
+        sweep = Sweep(timeout_s)
+        look = partial(self._look, key, sweep)
+        self._known[key] = sweep, loop.every(looking_period_s(timeout_s), look, name="listener_idle")
         return sweep
 
     def stop(self) -> None:
         """Watch nobody any more."""
-        self._known.clear()
-        while self._timers:
-            self._timers.popitem()[1].cancel()
+        while self._known:
+            _, (_, timer) = self._known.popitem()
+            timer.cancel()
 
     def _look(self, key: _Key, sweep: Sweep) -> None:
         sweep.look()
-        if not len(sweep) and self._known.get(key) is sweep:  # `stop` may be at it on another thread
-            self._known.pop(key, None)
-            timer = self._timers.pop(key, None)
-            if timer is not None:
-                timer.cancel()
+        known = self._known.get(key)
+        if not len(sweep) and known is not None and known[0] is sweep:
+            self._known.pop(key, None)  # `stop` may be at it on another thread
+            known[1].cancel()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mtev_stats import as_part
+
 if TYPE_CHECKING:
     from mtev_stats import Counter, Stats
 
@@ -35,8 +37,7 @@ class Tally:
 
     def __init__(self, stats: Stats, name: str, kind: str, connections: Callable[[], int]) -> None:
         self._stats = stats
-        # A quotation mark cannot be part of a metric's name; of a path it can.
-        self._name = "".join("?" if letter == '"' or ord(letter) < 32 else letter for letter in name)
+        self._name = as_part(name)
         self._tags = {"mtev-listener": self._name, "mtev-listener-type": kind}
         self.accepted = self._counter("accepted", "Connections that came in.", "connections")
         self.refused = self._counter("refused", "Connections turned away: the listener was full.", "connections")

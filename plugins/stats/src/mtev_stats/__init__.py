@@ -17,7 +17,7 @@ from .counter import Counter, CounterCell
 from .errors import MalformedHistogram, RegistrationError, StatsError
 from .gauge import Gauge
 from .histogram import Histogram, Recorder
-from .registry import Stats
+from .registry import Stats, as_part
 from .snapshot import Snapshot
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "Snapshot",
     "Stats",
     "StatsError",
+    "as_part",
 ]

@@ -17,7 +17,7 @@ from .errors import RegistrationError
 from .gauge import Gauge, Kind, Observed
 from .histogram import Histogram
 
-__all__ = ["DEFAULT_LIMIT", "Entry", "Metric", "Node", "Stats"]
+__all__ = ["DEFAULT_LIMIT", "Entry", "Metric", "Node", "Stats", "as_part"]
 
 Metric = Histogram | Counter | Gauge
 Path = Sequence[str]
@@ -265,11 +265,20 @@ def _nodes(node: Node) -> Iterator[Node]:
         yield from _nodes(child)
 
 
+def as_part(text: str) -> str:
+    """A text as a part of a metric's name: `?` stands for whatever cannot be in one."""
+    return "".join("?" if _is_odd(letter) else letter for letter in text)
+
+
+def _is_odd(letter: str) -> bool:
+    return letter == '"' or ord(letter) < 32
+
+
 def _checked_path(path: Path) -> tuple[str, ...]:
     if isinstance(path, str) or not path:
         raise RegistrationError(f"{path!r} is no path; expected the parts of a name, such as ('acme', 'requests')")
     for part in path:
-        if not part or '"' in part or any(ord(letter) < 32 for letter in part):
+        if not part or any(map(_is_odd, part)):
             raise RegistrationError(
                 f"'{_shown(path)}' cannot name a metric: the part {part!r} is empty, or has a quotation mark or a "
                 "control character"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mtev_stats import as_part
+
 if TYPE_CHECKING:
     from mtev_stats import Stats
 
@@ -63,4 +65,4 @@ def show_certificates(stats: Stats, tls: Tls) -> Callable[[], None]:
 
 def _plain(text: str) -> str:
     """A text as a metric's name and its tags can have it."""
-    return "".join("?" if letter == '"' or ord(letter) < 32 else letter for letter in text)[:_LONGEST] or "none"
+    return as_part(text)[:_LONGEST] or "none"
