@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 
 import pytest
 
 from mtev_kernel.hooks import HookRegistry
-from mtev_log import Logs, bridge, hookspecs
+from mtev_log import LogHandler, Logs, bridge, hookspecs
 from mtev_log.backend import BackendSettings
 from mtev_log.configuration import StreamSettings
 
@@ -35,7 +36,7 @@ class Setup:
         self.logs = Logs(registry.site(hookspecs.mtev_log_line))
         self.complaints = []
         self.logs.complain = self.complaints.append
-        self.logs.register_backend("kept", Kept)
+        self.logs.register_backend("kept", Kept, synchronous=True)
         self.logs.configure([StreamSettings(BackendSettings("kept", type="kept"), True, None, None, None, (), None)])
         for name in ("error", "debug"):
             self.logs.connect(name, "kept")
@@ -162,3 +163,42 @@ def test_loggers_without_end_share_a_stream(setup, monkeypatch):
 def test_a_logger_whose_name_no_stream_can_have(setup):
     logging.getLogger().handle(logging.LogRecord("a\nb", logging.ERROR, __file__, 1, "x", None, None))
     assert setup.said() == [("error", "x")]
+
+
+def test_a_stream_can_be_a_handler_of_the_standard_library(setup):
+    logger = logging.getLogger("acme.audit")
+    logger.propagate = False
+    handler = LogHandler(setup.logs.stream("error/audit"), logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        logger.warning("who %s", "where", extra={"user": ["a"]})
+        logger.info("too low")
+        handler.addFilter(lambda record: False)
+        logger.error("filtered")
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
+    (record,) = setup.kept.records
+    assert (record.facility, record.message, record.level) == ("error/audit", "who where", logging.WARNING)
+    assert record.fields == {"user": ["a"]}
+
+
+def test_warnings_are_captured_while_it_is_installed():
+    made = Setup()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        shown = warnings.showwarning
+        made.bridge.install()
+        warnings.warn("odd", UserWarning, stacklevel=1)
+        made.bridge.remove()
+        assert warnings.showwarning is shown
+    (said,) = made.said()
+    assert said[0] == "notice/py/warnings"
+    assert "UserWarning: odd" in said[1]
+
+
+def test_what_a_record_holds_is_copied(setup):
+    peers = ["a"]
+    logging.getLogger("acme").error("x", extra={"peers": peers})
+    peers.append("b")
+    assert setup.kept.records[0].fields == {"peers": ["a"]}

@@ -7,7 +7,10 @@ import pytest
 from mtev_conf import Configuration
 from mtev_kernel import ConfigurationError
 from mtev_log.configuration import build_graph, read_streams
+from mtev_log.filters import Filter
+from mtev_log.gates import GateSettings
 from mtev_log.record import Flags
+from mtev_log.sink import Overflow, SinkOptions
 
 
 def read(logs, environ=None):
@@ -43,7 +46,7 @@ def test_every_attribute_is_read():
     assert stream.backend.where == "app.conf:3"
     assert not stream.enabled
     assert (stream.debug, stream.timestamps, stream.facility) == (True, True, False)
-    assert [name for name, _ in stream.outlets] == ["error"]
+    assert [name for name, *_ in stream.outlets] == ["error"]
 
 
 def test_attributes_outlets_and_config_are_inherited_and_the_nearest_counts():
@@ -54,14 +57,14 @@ def test_attributes_outlets_and_config_are_inherited_and_the_nearest_counts():
     )
     assert stream.backend.type == "file"
     assert (stream.facility, stream.timestamps, stream.debug) == (True, False, None)
-    assert [name for name, _ in stream.outlets] == ["stderr", "error"]
+    assert [name for name, *_ in stream.outlets] == ["stderr", "error"]
     assert stream.backend.config == {"k": "outer", "own": "1"}
     assert stream.backend.own == {"own"}
 
 
 def test_require_env_switches_logs_and_outlets_off():
     text = '<log name="x" require_env="YES"><outlet name="error"/><outlet name="stderr" require_env="NO"/></log>'
-    assert [name for name, _ in one(text, {"YES": ""}).outlets] == ["error"]
+    assert [name for name, *_ in one(text, {"YES": ""}).outlets] == ["error"]
     assert read(text) == ([], [])
 
 
@@ -120,14 +123,21 @@ def test_stderr_takes_flags_format_and_outlets():
     [
         ("<log/>", "app.conf:3: <log>: the attribute 'name' is required"),
         ('<log name=""/>', "app.conf:3: <log>: name: a log stream needs a name that is not empty"),
-        ('<log name="x" format="xml"/>', "'xml' is none of plain, json"),
-        ('<log name="x" format="flatbuffer"/>', "'flatbuffer' is none of plain, json"),
+        ('<log name="x" format="xml"/>', "'xml' is none of plain, json, logfmt, flatbuffer"),
         ('<log name="x" disabled="maybe"/>', "disabled: 'maybe'"),
         ('<log name="x" path="/tmp/x"/>', "no type says how"),
         ('<log name="x" timestmaps="on"/>', "unknown attribute 'timestmaps'; did you mean 'timestamps'?"),
         ('<c facilty="on"><log name="x"/></c>', "<c>: unknown attribute 'facilty'; did you mean 'facility'?"),
         ('<log name="x"><outlet/></log>', "app.conf:3: <outlet>: the attribute 'name' is required"),
-        ('<log name="x"><outlet name="error" filter="line > 1"/></log>', "app.conf:3: <outlet>: filter: filters"),
+        (
+            '<log name="x"><outlet name="error" filter="line > "/></log>',
+            "app.conf:3: <outlet>: filter: expected a value",
+        ),
+        ('<log name="x"><outlet name="error" filter="line > "/></log>', "\n    line > \n           ^"),
+        ('<log name="x" rate_limit="many"/>', "rate_limit: 'many' is not a rate"),
+        ('<log name="x" queue_lines="0"/>', "queue_lines"),
+        ('<log name="x" overflow="explode"/>', "'explode' is none of drop, drop_oldest, block"),
+        ('<log name="x" dedup_seconds="-1"/>', "dedup_seconds"),
         ('<log name="x"><outlet nmae="error" name="y"/></log>', "did you mean 'name'?"),
     ],
 )
@@ -142,14 +152,33 @@ def test_every_fault_is_reported_at_once():
     assert "app.conf:4:" in text
 
 
-@pytest.mark.parametrize(
-    "attribute", ["rotate_seconds", "rotate_bytes", "retain_seconds", "retain_bytes", "stats", "dedup_seconds"]
-)
-def test_what_has_no_effect_is_reported(attribute):
-    streams, notices = read(f'<c {attribute}="600"><log name="x" type="file" path="p"/></c>')
-    assert len(streams) == 1
-    assert len(notices) == 1
-    assert notices[0].startswith(f"app.conf:3: <c>: {attribute} has no effect in this version: ")
+def test_what_only_some_types_understand_is_handed_to_the_backend():
+    stream = one('<c rotate_bytes="204800" retain_seconds="60"><log name="x" type="file" path="p" utc="on"/></c>')
+    assert stream.backend.options == {"rotate_bytes": "204800", "retain_seconds": "60"}
+    assert stream.backend.utc
+
+
+def test_how_lines_are_handed_over_and_held_back():
+    stream = one(
+        '<c overflow="block"><log name="x" type="file" path="p" queue_lines="10" stats="on" rate_limit="5/min" '
+        'dedup_seconds="2.5"/></c>'
+    )
+    assert stream.options == SinkOptions(10, Overflow.BLOCK)
+    assert stream.gate == GateSettings(5, 60, 2.5)
+    assert stream.counted
+    plain = one('<log name="x" type="file" path="p"/>')
+    assert (plain.options, plain.gate, plain.counted) == (SinkOptions(), GateSettings(), False)
+
+
+def test_a_filter_belongs_to_its_outlet():
+    stream = one("""<log name="x"><outlet name="error" filter="status &gt;= 500"/><outlet name="stderr"/></log>""")
+    assert [(name, passing and passing.text) for name, _, passing in stream.outlets] == [
+        ("error", "status >= 500"),
+        ("stderr", None),
+    ]
+    (hop, *_) = build_graph([stream]).routes()["x"][-2:]
+    assert hop.stream == "error"
+    assert hop.filter == Filter("status >= 500")
 
 
 def test_a_misspelt_log_is_reported():

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtev_log.formats import encode_json, encode_plain, encoder
+from mtev_log._flatbuffer import encode_flatbuffer
+from mtev_log.formats import encode_json, encode_logfmt, encode_plain, encoder
 from mtev_log.record import Flags, Record
 
 WHEN_NS = 1_700_000_000_000_123_999
@@ -144,8 +145,96 @@ def test_the_encoder_is_chosen_by_name():
     assert encoder("plain")(record("a\nb", flags=Flags(facility=True))) == b"[error/http] a\n[error/http] b\n"
     assert encoder("plain", split=False)(record("a\nb", flags=Flags(facility=True))) == b"[error/http] a\nb\n"
     assert encoder("json")(record()).startswith(b"{")
+    assert encoder("logfmt", utc=True)(record()).startswith(b"time=2023-11-14T22:13:20.000123Z ")
+    assert encoder("flatbuffer")(record()) == encode_flatbuffer(record())
     with pytest.raises(KeyError):
         encoder("xml")
+
+
+def test_times_can_be_in_utc():
+    stamped = record(flags=Flags(timestamps=True))
+    assert encoder("plain", utc=True)(stamped) == b"[2023-11-14 22:13:20.000123] text\n"
+    encode = encoder("plain")
+    assert encode(stamped) == b"[2023-11-15 03:43:20.000123] text\n"
+    later = record(flags=Flags(timestamps=True), time_ns=WHEN_NS + 60_000_000_000)
+    assert encode(later) == b"[2023-11-15 03:44:20.000123] text\n"
+    assert encode(stamped) == b"[2023-11-15 03:43:20.000123] text\n"
+
+
+def test_logfmt():
+    fields = {"ip": "192.0.2.1", "ok": True, "none": None, "n": 7, "f": 0.25, "a b": "x y", "msg": 1, "list": [1, "b"]}
+    assert encode_logfmt(record('say "hi"', level=logging.WARNING, fields=fields)) == (
+        b"time=2023-11-15T03:43:20.000123+05:30 stream=error/http thread=4711 source=mtev_http/rest.py:88 "
+        b'msg="say \\"hi\\"" level=WARNING ip=192.0.2.1 ok=true none=null n=7 f=0.250000 a_b="x y" msg_=1 '
+        b'list="[1,\\"b\\"]"\n'
+    )
+    assert encode_logfmt(record("one\ntwo", exception="Tr\n x")).endswith(b'msg="one\\ntwo" exception="Tr\\n x"\n')
+
+
+def table(data):
+    from flatbuffers.encode import Get
+    from flatbuffers.packer import uoffset
+    from flatbuffers.table import Table
+
+    return Table(data, Get(uoffset, data, 0))
+
+
+def text(found, slot):
+    offset = found.Offset(4 + 2 * slot)
+    return found.String(offset + found.Pos).decode() if offset else None
+
+
+def number(found, slot, kind):
+    offset = found.Offset(4 + 2 * slot)
+    return found.Get(kind, offset + found.Pos) if offset else 0
+
+
+def pairs(found):
+    """The pairs of a LogLine, read as the schema says, without the code that wrote them."""
+    from flatbuffers import number_types as types
+    from flatbuffers.table import Table
+
+    offset = found.Offset(4 + 2 * 7)
+    read = []
+    for index in range(found.VectorLen(offset) if offset else 0):
+        pair = Table(found.Bytes, found.Indirect(found.Vector(offset) + 4 * index))
+        value = Table(found.Bytes, 0)
+        pair.Union(value, pair.Offset(8))
+        kind = number(pair, 1, types.Uint8Flags)
+        if kind == 5:
+            start = value.Vector(value.Offset(4))
+            content = uuid.UUID(bytes=bytes(found.Bytes[start : start + 16]))
+        elif kind == 4:
+            content = text(value, 0)
+        else:
+            content = number(value, 0, {1: types.Int64Flags, 2: types.Uint64Flags, 3: types.Float64Flags}[kind])
+        read.append((text(pair, 0), content))
+    return read
+
+
+def test_a_flatbuffer_is_read_back_as_the_schema_says():
+    from flatbuffers import number_types as types
+
+    some = uuid.UUID("AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE")
+    fields = {
+        "ip": "192.0.2.1", "status": -200, "zero": 0, "large": 2**64 - 1, "huge": 2**70, "latency": 0.25, "none": None,
+        "ok": True, "id": some, "list": [1],
+    }  # fmt: skip
+    found = table(encode_flatbuffer(record("caf\u00e9\n", fields=fields, level=logging.INFO, exception="Tr")))
+    assert number(found, 0, types.Uint64Flags) == WHEN_NS // 1000
+    assert number(found, 1, types.Uint32Flags) == 4711
+    assert number(found, 2, types.Uint32Flags) == 88
+    assert [text(found, slot) for slot in range(3, 7)] == [
+        "mtev_http/rest.py", "e:default/0", "error/http", "caf\u00e9\n",
+    ]  # fmt: skip
+    expected = {**fields, "huge": str(2**70), "ok": 1, "list": "[1]"}
+    assert pairs(found) == [*expected.items(), ("level", "INFO"), ("exception", "Tr")]
+
+
+def test_a_flatbuffer_leaves_out_what_is_unknown():
+    found = table(encode_flatbuffer(record(thread_name="")))
+    assert text(found, 4) is None
+    assert pairs(found) == []
 
 
 anything = st.recursive(
@@ -165,6 +254,17 @@ def test_json_is_one_line_of_valid_json_whatever_was_logged(message, fields, nam
     loaded = json.loads(line.decode("utf-8"))
     assert loaded["message"] == message
     assert list(loaded)[:2] == ["timestamp", "facility"]
+
+
+@settings(deadline=None)
+@given(texts, st.dictionaries(texts, anything, max_size=4), texts)
+def test_logfmt_and_flatbuffers_take_whatever_was_logged(message, fields, name):
+    line = record(message, fields=fields, thread_name=name, facility=name, exception=name)
+    assert encode_logfmt(line).endswith(b"\n")
+    assert encode_logfmt(line).count(b"\n") == 1
+    found = table(encode_flatbuffer(line))
+    assert text(found, 6) == message.encode("utf-8", "backslashreplace").decode()
+    assert len(pairs(found)) == len(fields) + bool(name)
 
 
 @settings(deadline=None)

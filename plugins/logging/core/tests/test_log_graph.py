@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtev_log.errors import GraphError, OutletCycle
-from mtev_log.graph import MAX_HOPS, Graph, Hop, Node
+from mtev_log.graph import MAX_HOPS, Graph, Hop, Node, Outlet
 from mtev_log.record import Flags
 
 
@@ -123,7 +123,7 @@ def test_a_copy_is_independent():
     copy = graph.copy()
     copy.connect("error", "x")
     copy.nodes["notice"].enabled = False
-    assert graph.nodes["error"].outlets == ["stderr"]
+    assert graph.nodes["error"].outlets == [Outlet("stderr")]
     assert graph.nodes["notice"].enabled
 
 
@@ -161,7 +161,7 @@ def graphs(draw):
 
 def naive_material(graph, name):
     node = graph.nodes[name]
-    return node.enabled and (node.sink or any(naive_material(graph, outlet) for outlet in node.outlets))
+    return node.enabled and (node.sink or any(naive_material(graph, outlet.name) for outlet in node.outlets))
 
 
 def naive_walk(graph, name, upstream, stopped):
@@ -170,8 +170,8 @@ def naive_walk(graph, name, upstream, stopped):
         return []
     found = [(name, node.flags.union(upstream.flags if upstream else Flags()))] if node.sink else []
     for outlet in node.outlets:
-        if naive_material(graph, outlet):
-            found += naive_walk(graph, outlet, node, stopped)
+        if naive_material(graph, outlet.name):
+            found += naive_walk(graph, outlet.name, node, stopped)
     return found
 
 

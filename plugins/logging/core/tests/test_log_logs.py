@@ -57,7 +57,7 @@ class Service:
             healthy=lambda: self.states.append("healthy"),
             stderr_fd=write_fd,
         )
-        self.logs.register_backend("kept", Kept)
+        self.logs.register_backend("kept", Kept, synchronous=True)
 
     def configure(self, stanza):
         document = Configuration.parse(f"<app>\n<logs>\n{stanza}\n</logs>\n</app>", "app.conf")
@@ -202,7 +202,7 @@ def test_what_a_backend_logs_while_it_writes_is_dropped_and_counted(service):
             super().write(records)
             service.logs.stream("c").log("again")
 
-    service.logs.register_backend("chatty", Chatty)
+    service.logs.register_backend("chatty", Chatty, synchronous=True)
     logs = service.start('<log name="c" type="chatty"/>')
     logs.stream("c").log("once")
     assert logs.backend("c").messages == ["once"]
@@ -228,7 +228,7 @@ def test_a_failing_backend_hurts_nobody_else(service):
                 raise OSError(28, "No space left on device")
             super().write(records)
 
-    service.logs.register_backend("broken", Broken)
+    service.logs.register_backend("broken", Broken, synchronous=True)
     logs = service.start(
         '<log name="b" type="broken"/><log name="k" type="kept"/>'
         '<log name="x"><outlet name="k"/><outlet name="b"/></log>'
@@ -239,11 +239,13 @@ def test_a_failing_backend_hurts_nobody_else(service):
     assert service.stderr().count("No space left") == 1
     assert service.states == ["log 'b': [Errno 28] No space left on device"]
     assert logs.describe("b")["failing"] == "[Errno 28] No space left on device"
-    assert logs.describe("b")["lost"] == 3
+    assert logs.describe("b")["lost"] == 1
+    assert logs.describe("b")["queued"] == 2
     logs.backend("b").works = True
     logs._sinks["b"]._retry_at = 0.0  # the sink's own tests cover the clock
     logs.stream("x").log("line")
-    assert "works again; lost lines: 3" in service.stderr()
+    assert "works again; lost lines: 1" in service.stderr()
+    assert [text for text in logs.backend("b").messages if text == "line"] == ["line"] * 3
     assert service.states[-1] == "healthy"
 
 
@@ -375,6 +377,7 @@ def test_a_stream_is_described_in_libmtevs_shape(service):
         "config": {"a": "1"},
         "written": 0,
         "lost": 0,
+        "queued": 0,
         "outlets": [{"name": "error", "outlets": [{"name": "stderr"}]}],
     }
     with pytest.raises(LookupError):

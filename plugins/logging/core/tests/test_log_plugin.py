@@ -79,7 +79,7 @@ class Keeper(Plugin):
 
     def configure(self):
         logs = self.context.services.require(Logs)
-        logs.register_backend("kept", lambda settings: KeptBackend(settings, self.records))
+        logs.register_backend("kept", lambda settings: KeptBackend(settings, self.records), synchronous=True)
 
     def start(self):
         call = self.context.hooks.site(ConsoleHooks.mtev_console_commands).call
@@ -161,11 +161,13 @@ def test_without_a_stanza_warnings_and_notices_go_to_standard_error(mtev_kernel,
     class Needs(Plugin):
         manifest = 'id = "needs"\nsummary = "x"\napi = "1.0"\nrequires = ["log"]\nstanzas = ["needs"]'
 
-    mtev_kernel("<app><needs/></app>", plugins=[Needs])
+    running = mtev_kernel("<app><needs/></app>", plugins=[Needs])
+    assert running.service(Logs).flush()
     capfd.readouterr()
     logging.getLogger("acme").debug("a debug line")
     logging.getLogger("acme").info("a notice")
     logging.getLogger("acme").error("an error")
+    assert running.service(Logs).flush()
     lines = [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()]
     assert lines == ["a notice", "an error"]
 
@@ -202,7 +204,7 @@ def test_what_has_no_effect_is_a_warning(serve):
     running = serve(f'{STANZA}\n<log name="k2" type="kept" rotate_bytes="200000"/>')
     warnings = [each.message for each in running.kernel.problems if each.severity == "warning"]
     assert len(warnings) == 1
-    assert "service.conf:5: <log>: rotate_bytes has no effect" in warnings[0]
+    assert "service.conf:5: <log>: rotate_bytes has no effect: the type 'kept' does not know it" in warnings[0]
 
 
 def test_options_in_a_generic_are_refused(make_context):
@@ -265,6 +267,28 @@ def test_the_console_logs_and_describes(serve):
     assert json.loads(text)["outlets"] == [{"name": "k"}]
     assert keeper.type("log details") == ["log details <logname>"]
     assert keeper.type("log details unknown") == ["log details <logname>: no such log"]
+
+
+def test_the_console_connects_and_disconnects(serve):
+    running = serve()
+    keeper = running.service(Keeper)
+    running.service(Logs).stream("acme")
+    assert keeper.type("log connect acme k status >= 500") == []
+    running.service(Logs).stream("acme").log("failed", status=500)
+    running.service(Logs).stream("acme").log("served", status=200)
+    assert [message for facility, message in keeper.messages if facility == "acme"] == ["failed"]
+    assert keeper.type("log connect acme k") == [
+        "acme feeds k already; disconnect it first to change its filter"
+    ]  # fmt: skip
+    (text,) = keeper.type("log details acme")
+    assert json.loads(text)["outlets"] == [{"name": "k", "filter": "status >= 500"}]
+    assert keeper.type("log disconnect acme k") == []
+    assert keeper.type("log disconnect acme k") == ["acme does not feed k"]
+    assert keeper.type("log connect acme k and(")[0].startswith("filter: expected a field")
+    with pytest.raises(LookupError, match="no such log: nobody"):
+        keeper.type("log connect acme nobody")
+    with pytest.raises(ValueError, match="log connect <log>"):
+        keeper.type("log connect acme")
 
 
 @pytest.mark.parametrize(

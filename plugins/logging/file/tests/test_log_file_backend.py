@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtev_kernel import ConfigurationError
-from mtev_log import BackendSettings
+from mtev_log import BackendSettings, IncompleteWrite
 from mtev_log.testing import BackendConformance, line
 from mtev_log_file import FILE_MODE, FileBackend
 from mtev_log_file.backend import CHECK_S
@@ -149,13 +149,41 @@ def test_a_half_written_line_is_ended_before_the_next(backend, path):
         backend.write([line("whole")])
         size = path.stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, old_limit[1]))
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(IncompleteWrite, match="File too large") as caught:
             backend.write([line("cut short")])
+        assert caught.value.written == 0
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old_limit)
         signal.signal(signal.SIGXFSZ, old_handler)
     backend.write([line("next")])
     assert path.read_text().split("\n") == ["[notice/conformance] whole", "[noti", "[notice/conformance] next", ""]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("abc", max_size=8), min_size=1, max_size=20), st.data())
+def test_of_a_batch_that_fails_the_whole_lines_are_known(tmp_path_factory, texts, data):
+    path = tmp_path_factory.mktemp("file") / "x.log"
+    made = FileBackend(BackendSettings("x", path=str(path), config={}))
+    made.open()
+    records = [line(text) for text in texts]
+    size = sum(len(f"[notice/conformance] {text}\n") for text in texts)
+    limit = data.draw(st.integers(1, size - 1))
+    old_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old_handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, old_limit[1]))
+        with pytest.raises(IncompleteWrite) as caught:
+            made.write(records)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old_limit)
+        signal.signal(signal.SIGXFSZ, old_handler)
+    made.write(records[caught.value.written :])
+    made.close()
+    wanted = [f"[notice/conformance] {text}" for text in texts]
+    written = path.read_text().splitlines()
+    if len(written) > len(wanted):  # the one that was cut short is ended, and comes again
+        del written[caught.value.written]
+    assert written == wanted
 
 
 def test_a_relative_path_outlives_a_change_of_directory(tmp_path, monkeypatch):

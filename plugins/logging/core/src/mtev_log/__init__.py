@@ -14,20 +14,26 @@ How a plugin offers a backend, in its `configure`:
 from __future__ import annotations
 
 from .backend import Backend, BackendFactory, BackendSettings
-from .errors import GraphError, LogError, OutletCycle
+from .bridge import LogHandler
+from .errors import FilterError, GraphError, IncompleteWrite, LogError, OutletCycle
 from .logs import Logs
 from .record import Flags, Record
+from .speculation import Speculation
 from .stream import LogStream
 
 __all__ = [
     "Backend",
     "BackendFactory",
     "BackendSettings",
+    "FilterError",
     "Flags",
     "GraphError",
+    "IncompleteWrite",
     "LogError",
+    "LogHandler",
     "LogStream",
     "Logs",
     "OutletCycle",
     "Record",
+    "Speculation",
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mtev_kernel import ConfigurationError
 
 from .backend import Backend, BackendFactory, BackendSettings
 from .configuration import StreamSettings
 from .errors import LogError
-from .sink import Sink, SinkReports, one_line
+from .sink import Nesting, Sink, SinkOptions, SinkReports, one_line
 
 __all__ = ["BackendTypes"]
 
@@ -21,9 +22,19 @@ class BackendTypes:
 
     def __init__(self) -> None:
         self._factories: dict[str, BackendFactory] = {}
+        self._synchronous: set[str] = set()
+        self._attributes: dict[str, frozenset[str]] = {}
 
-    def register(self, name: str, factory: BackendFactory) -> None:
+    def register(
+        self, name: str, factory: BackendFactory, *, synchronous: bool = False, attributes: Sequence[str] = ()
+    ) -> None:
         """Register a factory.
+
+        Args:
+            name: what `<log type=>` says.
+            factory: makes its backends.
+            synchronous: they are to be written by the thread that logs.
+            attributes: what it understands of `BackendSettings.options`.
 
         Raises:
             LogError: the name is empty or taken.
@@ -33,17 +44,35 @@ class BackendTypes:
         if name in self._factories:
             raise LogError(f"the log type '{name}' is registered already; two plugins cannot offer the same one")
         self._factories[name] = factory
+        self._attributes[name] = frozenset(attributes)
+        if synchronous:
+            self._synchronous.add(name)
 
     def names(self) -> list[str]:
         """What there is, sorted."""
         return sorted(self._factories)
 
-    def make(self, wanted: StreamSettings, reports: SinkReports, hint: Callable[[str], str]) -> Sink:
+    def without_effect(self, wanted: StreamSettings) -> list[str]:
+        """What a `<log>` says itself that its type does not understand; what it inherits may be for others."""
+        known = self._attributes.get(wanted.backend.type, frozenset())
+        kind = f"the type '{wanted.backend.type}' does" if wanted.backend.type else "a log without a type does"
+        return [
+            f"{wanted.section.where}: <log>: {name} has no effect: {kind} not know it"
+            for name in wanted.backend.options
+            if name not in known and name in wanted.section.attributes
+        ]
+
+    def options(self, wanted: StreamSettings) -> SinkOptions:
+        """How lines are handed to the backend of a stream."""
+        return replace(wanted.options, synchronous=wanted.backend.type in self._synchronous)
+
+    def make(self, wanted: StreamSettings, reports: SinkReports, nesting: Nesting, hint: Callable[[str], str]) -> Sink:
         """Make the sink of a stream whose `<log>` has a type; not open.
 
         Args:
             wanted: the `<log>`.
             reports: told how the sink is.
+            nesting: that of the service.
             hint: what to install for a type that nobody registered.
 
         Raises:
@@ -59,7 +88,7 @@ class BackendTypes:
                 f"the log '{settings.name}' has type='{settings.type}', which no enabled plugin offers "
                 f"(there are: {have}); {advice}"
             )
-        return Sink(settings, _made(factory, settings), reports)
+        return Sink(settings, _made(factory, settings), reports, nesting, self.options(wanted))
 
 
 def _made(factory: BackendFactory, settings: BackendSettings) -> Backend:

@@ -8,8 +8,12 @@ of that type. mtev-log calls it like this, never from two threads at once:
 3. `write` gets records in batches, and writes them in order. It returns when they have been handed over (to the
    operating system, to a queue of its own, ...); it may block.
 4. Whatever `write`, `flush` or `reopen` raises means: this backend does not work at the moment. Nothing is raised to
-   whoever logged; the lines of the batch are counted as lost; `reopen` and `write` are tried again a little later.
-5. A backend that logs while it writes is not called again for that line.
+   whoever logged; `reopen` and `write` are tried again a little later, and other lines wait meanwhile. The lines of the
+   batch are lost, unless the backend raises `IncompleteWrite`, which says how many of them have been written whole:
+   then the others are given to it again.
+5. A backend may have a method `maintain`, which is called about once a second while nothing else is: for what is due
+   without a line, such as a rotation.
+6. A backend that logs while it writes is not called again for that line.
 
 `mtev_log.testing.BackendConformance` checks all this.
 """
@@ -37,9 +41,12 @@ class BackendSettings:
         name: the stream's name.
         type: the type under which the factory was registered.
         path: the attribute `path`, or `""`.
-        format: `plain` or `json`.
+        format: `plain`, `json`, `logfmt` or `flatbuffer`.
         config: the merged `<config>`, what enclosing elements say included.
         own: keys of `config` that stand in the `<log>` itself.
+        utc: whether times are shown in UTC.
+        options: of `rotate_seconds`, `rotate_bytes`, `retain_seconds` and `retain_bytes` those that are in force, as
+            they stand in the document.
         where: `file:line` of the `<log>`, for messages.
     """
 
@@ -49,15 +56,17 @@ class BackendSettings:
     format: str = "plain"
     config: Mapping[str, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
+    utc: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
     where: str = field(default="", compare=False)
 
     def encoder(self, *, split: bool = True) -> Callable[[Record], bytes]:
-        """A function that turns a record into bytes as `format` says; what it gives ends in a newline.
+        """A function that turns a record into bytes as `format` says; it ends in a newline, except a `flatbuffer`.
 
         Args:
             split: in the plain format, repeat the prefixes on every line of a text.
         """
-        return formats.encoder(self.format, split=split)
+        return formats.encoder(self.format, split=split, utc=self.utc)
 
     def check_options(self, *known: str) -> None:
         """Refuse keys in the `<log>`'s own `<config>` that a backend does not know. Inherited ones may be for others.

@@ -13,7 +13,8 @@ Rules:
    wait for itself.
 4. What a thread logs while it is logging is dropped, warnings and errors excepted: those go to standard error, once for
    each place in the source.
-5. Loggers beyond `MAX_LOGGERS` share the streams `error`, `notice` and `debug`.
+5. Warnings (the module `warnings`) are captured, as by `logging.captureWarnings`, unless somebody did so before.
+6. Loggers beyond `MAX_LOGGERS` share the streams `error`, `notice` and `debug`.
 
 Handlers of loggers other than root, and `propagate = False`, mean what they always do.
 """
@@ -22,14 +23,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from collections.abc import Callable
 
+from ._line import format_exception, frozen
 from .formats import printable
 from .logs import Logs
 from .record import Record
-from .stream import LogStream, format_exception
+from .stream import LogStream
 
-__all__ = ["MAX_LOGGERS", "Bridge"]
+__all__ = ["MAX_LOGGERS", "Bridge", "LogHandler"]
 
 MAX_LOGGERS = 2000
 """How many combinations of logger and level get a stream of their own."""
@@ -50,6 +53,7 @@ class Bridge:
         self._handler = _Handler(logs)
         self._levels: list[tuple[logging.Logger, int]] = []
         self._installed = False
+        self._captures = False
         self._forget: Callable[[], None] = lambda: None
 
     def install(self) -> None:
@@ -62,12 +66,17 @@ class Bridge:
         logging.getLogger().addHandler(self._handler)
         self._forget = self._logs.when_changed(self._set_level)
         self._set_level()
+        before = warnings.showwarning
+        logging.captureWarnings(True)
+        self._captures = warnings.showwarning is not before
 
     def remove(self) -> None:
         """Put everything back as it was before `install`. Harmless to repeat, and without it."""
         if not self._installed:
             return
         self._installed = False
+        if self._captures:
+            logging.captureWarnings(False)
         self._forget()
         logging.getLogger().removeHandler(self._handler)
         for logger, level in self._levels:
@@ -78,6 +87,36 @@ class Bridge:
             stream.material for name, stream in self._logs.streams.items() if name == "debug" or name[:6] == "debug/"
         )
         logging.getLogger().setLevel(logging.DEBUG if any(material) else logging.INFO)
+
+
+class LogHandler(logging.Handler):
+    """A handler of the standard library that sends its records to one stream.
+
+        logging.getLogger("audit").addHandler(LogHandler(logs.stream("audit")))
+
+    Args:
+        stream: the stream.
+        level: records below it are left out.
+    """
+
+    def __init__(self, stream: LogStream, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._stream = stream
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Send a record, without the lock that handlers have: streams are thread-safe."""
+        if not self.filter(record):
+            return False
+        try:
+            self.emit(record)
+        except Exception:  # a log call never raises; this is how handlers of the library say so
+            self.handleError(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record."""
+        if self._stream.material:
+            self._stream.emit(_converted(record, self._stream.name))
 
 
 class _Handler(logging.Handler):
@@ -131,7 +170,7 @@ class _Handler(logging.Handler):
 
 
 def _converted(record: logging.LogRecord, facility: str) -> Record:
-    fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    fields = {key: frozen(value) for key, value in vars(record).items() if key not in _STANDARD}
     exception = record.exc_text or ""
     if not exception and record.exc_info and record.exc_info[1] is not None:
         exception = format_exception(record.exc_info[1])

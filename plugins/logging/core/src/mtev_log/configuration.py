@@ -2,36 +2,49 @@
 
 Every attribute of a `<log>` is looked for on the element itself and then on those that enclose it, and `<outlet>`
 elements count likewise, all of them, so a container can speak for many logs. Meeting a `<log>` resets its stream:
-enabled, no outlets but the configured ones. Attributes of libmtev that have no effect here yet are reported; a `filter`
-is refused, because lines that it should hold back would pass.
+enabled, no outlets but the configured ones. Attributes that only some types understand (`rotate_bytes`, for one) are
+handed to the backend.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from mtev_conf import Configuration, Section
 from mtev_kernel import ConfigurationError
 
 from .backend import BackendSettings
-from .errors import GraphError
+from .errors import FilterError, GraphError
+from .filters import Filter
 from .formats import FORMATS
+from .gates import GateSettings, parse_rate
 from .graph import Graph, check_name
+from .sink import QUEUE_LINES, Overflow, SinkOptions
 
 __all__ = ["StreamSettings", "build_graph", "read_streams"]
 
-_LOG = ("name", "type", "path", "format", "disabled", "debug", "timestamps", "facility", "require_env")
-_WITHOUT_EFFECT = {
-    "rotate_seconds": "the file is not rotated; use logrotate, which is noticed",
-    "rotate_bytes": "the file is not rotated; use logrotate, which is noticed",
-    "retain_seconds": "old files are not deleted",
-    "retain_bytes": "old files are not deleted",
-    "stats": "lines are not counted by stream",
-    "dedup_seconds": "repeated lines are all written (libmtev ignores it too)",
-}
-_OUTLET = ("name", "require_env")
+_LOG = (
+    "name",
+    "type",
+    "path",
+    "format",
+    "utc",
+    "disabled",
+    "debug",
+    "timestamps",
+    "facility",
+    "stats",
+    "rate_limit",
+    "dedup_seconds",
+    "queue_lines",
+    "overflow",
+    "require_env",
+)
+_OF_BACKENDS = ("rotate_seconds", "rotate_bytes", "retain_seconds", "retain_bytes")
+_MAX_QUEUE = 10_000_000
+_OUTLET = ("name", "filter", "require_env")
 _ANYWHERE = ("id", "inherit")
 
 
@@ -43,7 +56,10 @@ class StreamSettings:
         backend: what its backend is made from; of type `""` when the stream has none of its own.
         enabled: whether it passes anything on.
         timestamps, facility, debug: flags; None where the document does not say.
-        outlets: the streams that it feeds, in document order, with the section of each `<outlet>`.
+        outlets: the streams that it feeds, in document order, with the section and the filter of each `<outlet>`.
+        options: how its lines are handed to the backend.
+        gate: which of its lines are held back.
+        counted: whether its lines are counted.
         section: the `<log>`.
     """
 
@@ -52,8 +68,11 @@ class StreamSettings:
     timestamps: bool | None
     facility: bool | None
     debug: bool | None
-    outlets: tuple[tuple[str, Section], ...]
+    outlets: tuple[tuple[str, Section, Filter | None], ...]
     section: Section
+    options: SinkOptions = field(default_factory=SinkOptions)
+    gate: GateSettings = field(default_factory=GateSettings)
+    counted: bool = False
 
     @property
     def name(self) -> str:
@@ -120,9 +139,9 @@ def build_graph(streams: Sequence[StreamSettings]) -> Graph:
         node.flags = replace(node.flags, **stated)
         node.sink = bool(each.backend.type) or each.name == "stderr"
     for each in streams:
-        for outlet, section in each.outlets:
+        for outlet, section, passing in each.outlets:
             try:
-                graph.connect(each.name, outlet)
+                graph.connect(each.name, outlet, passing)
             except GraphError as error:
                 raise section.error(f"of the log '{each.name}': {error}") from None
     return graph
@@ -132,13 +151,8 @@ def _check_element(section: Section) -> list[str]:
     name = section.name
     if name == "outlet":
         known: tuple[str, ...] = _OUTLET
-        if "filter" in section.attributes:
-            raise section.error(
-                "filter: filters do not exist in this version, and without it lines would pass that it holds back; "
-                "take the <outlet> or its filter out"
-            )
     else:
-        known = (*_LOG, *_WITHOUT_EFFECT, *_ANYWHERE)
+        known = (*_LOG, *_OF_BACKENDS, *_ANYWHERE)
     notices = []
     for attribute in section.attributes:
         if ":" in attribute:
@@ -147,10 +161,6 @@ def _check_element(section: Section) -> list[str]:
             near = get_close_matches(attribute, known, n=1)
             advice = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
             raise section.error(f"unknown attribute '{attribute}'; {advice}")
-        if attribute in _WITHOUT_EFFECT and name != "outlet":
-            notices.append(
-                f"{section.where}: <{name}>: {attribute} has no effect in this version: {_WITHOUT_EFFECT[attribute]}"
-            )
     if name not in ("log", "outlet", "logs") and not section.sections("*"):
         notices.append(f"{section.where}: <{name}>: it holds no <log>, so it has no effect")
     return notices
@@ -175,9 +185,11 @@ def _read(section: Section) -> StreamSettings:
         format=section.choice("format", tuple(FORMATS), "plain"),
         config=section.hash(),
         own=frozenset(each.attributes.get("name", each.name) for each in section.sections("config/*")),
+        utc=section.boolean("utc", False),
+        options={key: value for key in _OF_BACKENDS if (value := section.optional(key)) is not None},
         where=section.where,
     )
-    outlets: dict[str, Section] = {}
+    outlets: dict[str, tuple[Section, Filter | None]] = {}
     for outlet in section.sections("ancestor-or-self::*/outlet"):
         if not outlet.enabled:
             continue
@@ -185,16 +197,42 @@ def _read(section: Section) -> StreamSettings:
         if target is None:
             raise outlet.error("the attribute 'name' is required: the log that gets the lines too")
         _checked(target, outlet)
-        outlets.setdefault(target, outlet)
+        outlets.setdefault(target, (outlet, _filter(outlet)))
     return StreamSettings(
         backend=backend,
         enabled=not section.boolean("disabled", False),
         timestamps=section.boolean("timestamps", None),
         facility=section.boolean("facility", None),
         debug=section.boolean("debug", None),
-        outlets=tuple(outlets.items()),
+        outlets=tuple((target, *rest) for target, rest in outlets.items()),
         section=section,
+        options=SinkOptions(
+            queue_lines=section.integer("queue_lines", QUEUE_LINES, minimum=1, maximum=_MAX_QUEUE),
+            overflow=Overflow(section.choice("overflow", tuple(each.value for each in Overflow), Overflow.DROP.value)),
+        ),
+        gate=_gate(section),
+        counted=section.boolean("stats", False),
     )
+
+
+def _filter(outlet: Section) -> Filter | None:
+    text = outlet.attributes.get("filter")
+    if text is None:
+        return None
+    try:
+        return Filter(text)
+    except FilterError as error:
+        raise outlet.error(str(error)) from None
+
+
+def _gate(section: Section) -> GateSettings:
+    lines, period_s = 0, 1
+    if rate := section.optional("rate_limit"):
+        try:
+            lines, period_s = parse_rate(rate)
+        except ValueError as error:
+            raise section.error(f"rate_limit: {error}") from None
+    return GateSettings(lines, period_s, section.number("dedup_seconds", 0.0, minimum=0.0, maximum=86400.0))
 
 
 def _checked(name: str, section: Section) -> None:

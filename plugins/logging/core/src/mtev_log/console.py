@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from .errors import LogError
 from .logs import Logs
 
 __all__ = ["CommandRegistry", "register"]
@@ -20,11 +21,23 @@ class CommandRegistry(Protocol):
 
 
 def register(console: CommandRegistry, logs: Logs) -> None:
-    """Register `show logs`, `log to`, `log details`, and `[no] log enable|facility|debug|timestamps`."""
+    """Register `show logs`, `log to|details|connect|disconnect`, and `[no] log enable|facility|debug|timestamps`."""
     console.command("show logs", lambda words: _show(logs, words), summary="list the log streams")
     console.command("log to", lambda words: _log_to(logs, words), summary="log a line", usage="<log> text...")
     console.command(
         "log details", lambda words: _details(logs, words), summary="describe a log stream as JSON", usage="<log>"
+    )
+    console.command(
+        "log connect",
+        lambda words: _connect(logs, words),
+        summary="let a log stream feed another, until the next reload",
+        usage="<log> <outlet> [filter]",
+    )
+    console.command(
+        "log disconnect",
+        lambda words: _disconnect(logs, words),
+        summary="undo 'log connect', or part what the configuration connects, until the next reload",
+        usage="<log> <outlet>",
     )
     for flag, effect in (
         ("enable", "let a log stream pass lines on"),
@@ -50,6 +63,8 @@ def _show(logs: Logs, words: Sequence[str]) -> Iterable[str]:
         line = f"{name}: {', '.join(state)}"
         if "type" in told:
             line += f"; type {told['type']}, path '{told['path']}', {told['written']} written, {told['lost']} lost"
+            if told["queued"]:
+                line += f", {told['queued']} queued"
         if "failing" in told:
             line += f"; FAILING: {told['failing']}"
         if outlets := logs.outlets(name):
@@ -68,6 +83,25 @@ def _details(logs: Logs, words: Sequence[str]) -> Iterable[str]:
     if len(words) != 1 or words[0] not in logs.streams:
         return ["log details <logname>: no such log" if words else "log details <logname>"]
     return [json.dumps(logs.describe(words[0]), ensure_ascii=False)]
+
+
+def _connect(logs: Logs, words: Sequence[str]) -> Iterable[str]:
+    if len(words) < 2:
+        raise ValueError("log connect <log> <outlet> [filter]")
+    for name in words[:2]:
+        if name not in logs.streams:
+            raise LookupError(f"no such log: {name}")
+    try:
+        changed = logs.connect(words[0], words[1], " ".join(words[2:]))
+    except LogError as error:
+        return str(error).split("\n")
+    return [] if changed else [f"{words[0]} feeds {words[1]} already; disconnect it first to change its filter"]
+
+
+def _disconnect(logs: Logs, words: Sequence[str]) -> Iterable[str]:
+    if len(words) != 2:
+        raise ValueError("log disconnect <log> <outlet>")
+    return [] if logs.disconnect(*words) else [f"{words[0]} does not feed {words[1]}"]
 
 
 def _setter(logs: Logs, flag: str, value: bool) -> Callable[[Sequence[str]], Iterable[str]]:

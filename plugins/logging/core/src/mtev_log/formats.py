@@ -1,12 +1,13 @@
-"""How a record looks as bytes: `plain` and `json`, both as libmtev writes them. Pure functions.
+"""How a record looks as bytes: `plain`, `json` and `flatbuffer` as libmtev writes them, and `logfmt`. Pure functions.
 
 plain
     Prefixes as the record's flags say, in this order, then the text:
 
         [2026-11-23 08:15:30.000123] [error/http] [t@4711/e:default/0,mtev_http/rest.py:88] text
 
-    The time is local. The last prefix has at most 63 characters; what is too long is cut from the left of the file.
-    `split` gives every line of a text its prefixes; otherwise only the first has them. Fields are not shown.
+    The time is local unless `utc` is asked for. The last prefix has at most 63 characters; what is too long is cut from
+    the left of the file. `split` gives every line of a text its prefixes; otherwise only the first has them. Fields are
+    not shown.
 
 json
     One object on one line, with these keys in this order: `timestamp` (seconds since the epoch, as text), `facility`,
@@ -14,7 +15,14 @@ json
     there are such, then the fields in the order in which they were given. A field that is called like one of those
     keys gets a `_` at its end. What JSON cannot express is written as text. It is valid UTF-8 whatever was logged.
 
-Neither raises, whatever a record's texts and fields are.
+logfmt
+    Pairs on one line: `time` (RFC 3339), `stream`, `thread`, `source`, `msg`, then as json. What a key may not hold
+    becomes `_`; values are quoted where they need to be, with JSON's escapes.
+
+flatbuffer
+    libmtev's schema, see `_flatbuffer`. The only one that does not end in a newline.
+
+None of them raises, whatever a record's texts and fields are.
 """
 
 from __future__ import annotations
@@ -22,99 +30,191 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from json.encoder import encode_basestring as _quoted  # in C, and a tenth of what json.dumps takes
+from typing import TYPE_CHECKING
 
-from .record import Record
+if TYPE_CHECKING:
+    from .record import Record
 
-__all__ = ["FORMATS", "encode_json", "encode_plain", "encoder", "printable"]
+__all__ = [
+    "FORMATS",
+    "Encoder",
+    "encode_json",
+    "encode_logfmt",
+    "encode_plain",
+    "encoder",
+    "printable",
+    "short_place",
+    "text_of",
+]
+
+Encoder = Callable[["Record"], bytes]
+"""Turns a record into bytes."""
 
 _PLACE_LIMIT = 63
 _THREAD_LIMIT = 15
 _RESERVED = frozenset(
     ("timestamp", "facility", "threadid", "threadname", "file", "line", "message", "level", "exception")
 )
+_RESERVED_LOGFMT = frozenset(("time", "stream", "thread", "source", "msg", "level", "exception"))
+_NOT_IN_A_KEY = re.compile(r"[^!#-<>-~\u00a1-\ud7ff\ue000-\uffef]")
+_BARE = re.compile(r"[!#-<>-\[\]-~]+")
 
 
-def encode_plain(record: Record, *, split: bool = True) -> bytes:
+def plain_encoder(*, split: bool = True, utc: bool = False) -> Encoder:
+    """A function that encodes in the plain format; see the module. It remembers the last second: one thread at a time.
+
+    Args:
+        split: repeat the prefixes on every line of a text.
+        utc: timestamps in UTC.
+    """
+    convert = time.gmtime if utc else time.localtime
+    known = -1
+    stamp = ""
+
+    def encode(record: Record) -> bytes:
+        nonlocal known, stamp
+        flags = record.flags
+        prefix = ""
+        if flags.timestamps:
+            micros = record.time_ns // 1000
+            second = micros // 1_000_000
+            if second != known:
+                stamp = time.strftime("[%Y-%m-%d %H:%M:%S", convert(second))
+                known = second
+            prefix = f"{stamp}.{micros % 1_000_000:06d}] "
+        if flags.facility:
+            prefix += f"[{record.facility}] "
+        if flags.debug:
+            prefix += _place(record)
+        text = record.message
+        if record.exception:
+            text = f"{text}\n{record.exception}"
+        if "\n" in text:
+            text = text.removesuffix("\n")
+            if split:
+                text = text.replace("\n", f"\n{prefix}")
+        try:
+            return f"{prefix}{text}\n".encode()
+        except UnicodeEncodeError:
+            return _bytes(f"{prefix}{text}\n")
+
+    return encode
+
+
+def encode_plain(record: Record, *, split: bool = True, utc: bool = False) -> bytes:
     """A record in the plain format; ends in a newline.
 
     Args:
         record: the record.
         split: repeat the prefixes on every line of a text.
+        utc: timestamps in UTC.
     """
-    prefix = _prefix(record)
-    text = record.message
+    return plain_encoder(split=split, utc=utc)(record)
+
+
+def encode_json(record: Record) -> bytes:
+    """A record as a JSON object; ends in a newline, and holds no other."""
+    micros = record.time_ns // 1000
+    origin = _json_origin(record.facility, record.thread_id, record.thread_name, record.file, record.line)
+    line = (
+        f'{{"timestamp":"{micros // 1_000_000}.{micros % 1_000_000:06d}",{origin},"message":{_quoted(record.message)}'
+    )
+    if record.level:
+        line += f',"level":{_quoted(logging.getLevelName(record.level))}'
     if record.exception:
-        text = f"{text}\n{record.exception}"
-    text = text.removesuffix("\n")
-    if split and "\n" in text:
-        text = text.replace("\n", f"\n{prefix}")
-    return _bytes(f"{prefix}{text}\n")
+        line += f',"exception":{_quoted(record.exception)}'
+    for key, value in record.fields.items():
+        line += f",{_quoted(f'{key}_' if key in _RESERVED else str(key))}:{_value(value)}"
+    line += "}\n"
+    try:
+        return line.encode()
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "backslashreplace")
 
 
-def encode_json(record: Record, *, split: bool = True) -> bytes:
-    """A record as a JSON object; ends in a newline, and holds no other.
+@lru_cache(maxsize=1024)
+def _json_origin(facility: str, thread_id: int, thread_name: str, file: str, line: int) -> str:
+    """Where a line comes from: the same for every line from one place, so worth remembering."""
+    name = f',"threadname":{_quoted(thread_name)}' if thread_name else ""
+    return (
+        f'"facility":{_quoted(facility)},"threadid":{thread_id}{name},"file":{_quoted(short_place(file))},"line":{line}'
+    )
+
+
+def encode_logfmt(record: Record, *, utc: bool = False) -> bytes:
+    """A record as `key=value` pairs; ends in a newline, and holds no other.
 
     Args:
         record: the record.
-        split: has no meaning here.
+        utc: the time in UTC, with a `Z`; otherwise local, with its offset.
     """
     seconds, rest_ns = divmod(record.time_ns, 1_000_000_000)
+    if utc:
+        zone, moment = "Z", time.gmtime(seconds)
+    else:
+        moment = time.localtime(seconds)
+        offset = time.strftime("%z", moment)
+        zone = f"{offset[:3]}:{offset[3:]}"
     parts = [
-        f'{{"timestamp":"{seconds}.{rest_ns // 1000:06d}"',
-        f'"facility":{_quoted(record.facility)}',
-        f'"threadid":{record.thread_id}',
-        f'"file":{_quoted(_short(record.file))}',
-        f'"line":{record.line}',
-        f'"message":{_quoted(record.message)}',
+        f"time={time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{rest_ns // 1000:06d}{zone}",
+        f"stream={_logfmt(record.facility)}",
+        f"thread={record.thread_id}",
+        f"source={_logfmt(f'{short_place(record.file)}:{record.line}')}",
+        f"msg={_logfmt(record.message)}",
     ]
-    if record.thread_name:
-        parts.insert(3, f'"threadname":{_quoted(record.thread_name)}')
     if record.level:
-        parts.append(f'"level":{_quoted(logging.getLevelName(record.level))}')
+        parts.append(f"level={_logfmt(logging.getLevelName(record.level))}")
     if record.exception:
-        parts.append(f'"exception":{_quoted(record.exception)}')
-    for key, value in record.fields.items():
-        parts.append(f"{_quoted(f'{key}_' if key in _RESERVED else str(key))}:{_value(value)}")
-    return (",".join(parts) + "}\n").encode("utf-8", "backslashreplace")
+        parts.append(f"exception={_logfmt(record.exception)}")
+    for name, value in record.fields.items():
+        key = _NOT_IN_A_KEY.sub("_", printable(name)) or "_"
+        key = f"{key}_" if key in _RESERVED_LOGFMT else key
+        parts.append(f"{key}={_logfmt(value) if isinstance(value, str) else _logfmt_value(value)}")
+    return (" ".join(parts) + "\n").encode("utf-8", "backslashreplace")
 
 
-FORMATS: Mapping[str, Callable[..., bytes]] = {"plain": encode_plain, "json": encode_json}
-"""The formats by the name that `<log format=>` gives them."""
+def _flatbuffer_encoder() -> Encoder:
+    from ._flatbuffer import encode_flatbuffer  # its package is loaded where it is needed only
+
+    return encode_flatbuffer
 
 
-def encoder(name: str, *, split: bool = True) -> Callable[[Record], bytes]:
-    """A function that turns a record into bytes.
+FORMATS: Mapping[str, Callable[[bool, bool], Encoder]] = {
+    "plain": lambda split, utc: plain_encoder(split=split, utc=utc),
+    "json": lambda split, utc: encode_json,
+    "logfmt": lambda split, utc: lambda record: encode_logfmt(record, utc=utc),
+    "flatbuffer": lambda split, utc: _flatbuffer_encoder(),
+}
+"""What makes an encoder, by the name that `<log format=>` gives it; called with `split` and `utc`."""
+
+
+def encoder(name: str, *, split: bool = True, utc: bool = False) -> Encoder:
+    """A function that turns a record into bytes, to be used by one thread at a time.
 
     Args:
         name: one of `FORMATS`.
         split: repeat the plain format's prefixes on every line of a text.
+        utc: times in UTC, where the format shows local ones.
 
     Raises:
         KeyError: there is no such format.
     """
-    function = FORMATS[name]
-    return lambda record: function(record, split=split)
+    return FORMATS[name](split, utc)
 
 
-def _prefix(record: Record) -> str:
-    flags = record.flags
-    prefix = ""
-    if flags.timestamps:
-        seconds, rest_ns = divmod(record.time_ns, 1_000_000_000)
-        prefix = f"[{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))}.{rest_ns // 1000:06d}] "
-    if flags.facility:
-        prefix += f"[{record.facility}] "
-    if flags.debug:
-        thread = f"/{record.thread_name[:_THREAD_LIMIT]}" if record.thread_name else ""
-        file = _short(record.file)
-        excess = len(f"[t@{record.thread_id}{thread},{file}:{record.line}] ") - _PLACE_LIMIT
-        prefix += f"[t@{record.thread_id}{thread},{file[max(excess, 0):]}:{record.line}] "
-    return prefix
+def _place(record: Record) -> str:
+    thread = f"/{record.thread_name[:_THREAD_LIMIT]}" if record.thread_name else ""
+    file = short_place(record.file)
+    excess = len(f"[t@{record.thread_id}{thread},{file}:{record.line}] ") - _PLACE_LIMIT
+    return f"[t@{record.thread_id}{thread},{file[max(excess, 0) :]}:{record.line}] "
 
 
-def _short(file: str) -> str:
+def short_place(file: str) -> str:
     """The last two components of a path: enough to know the package, short enough to read."""
     rest, slash, name = file.rpartition("/")
     return f"{rest.rpartition('/')[2]}/{name}" if slash else name
@@ -127,26 +227,42 @@ def _bytes(text: str) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _value(value: object) -> str:
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)  # type: ignore[arg-type]  # it is a str; mypy does not narrow by `kind is`
+    if kind is int:
+        return repr(value)
     try:
-        if value is None or isinstance(value, bool | str):
-            return json.dumps(value, ensure_ascii=False)
+        if value is None or isinstance(value, bool):
+            return "null" if value is None else "true" if value else "false"
+        if isinstance(value, str):
+            return _quoted(str(value))
         if isinstance(value, int):
             return int.__repr__(value)
         if isinstance(value, float):
             return f"{value:f}" if math.isfinite(value) else _quoted(str(value))
         if isinstance(value, list | tuple | dict):
-            return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_text)
-        return _quoted(_text(value))
+            return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=text_of)
+        return _quoted(text_of(value))
     except Exception:  # whatever a value does when it is asked for its text, the line is written
         return _quoted(printable(value))
 
 
-def _text(value: object) -> str:
+def _logfmt(text: str) -> str:
+    return text if _BARE.fullmatch(text) else _quoted(text)
+
+
+def _logfmt_value(value: object) -> str:
+    shown = _value(value)
+    if shown.startswith('"'):
+        bare = shown[1:-1]
+        return bare if _BARE.fullmatch(bare) else shown
+    return shown if _BARE.fullmatch(shown) else _quoted(shown)
+
+
+def text_of(value: object) -> str:
+    """A value as text; bytes as UTF-8, with escapes where they are not. Raises what `str` raises."""
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "backslashreplace")
     return str(value)

@@ -9,7 +9,7 @@ Rules (libmtev's, but for the refusals):
 2. A stream that is asked for by name is made when missing: enabled, without a sink, and with its parent for outlet:
    `a/b/c` feeds `a/b`. A name without a slash has no parent, so what is logged to it goes nowhere.
 3. A stream is *material* when it is enabled and has a sink or a material outlet. What is not material is not walked.
-4. The outlet attached last comes first. A second edge to the same outlet adds nothing.
+4. The outlet attached last comes first. A second edge to the same outlet adds nothing, whatever its filter.
 5. A line has, at a sink, the flags of the sink's stream and of the stream directly upstream, and no others.
 6. A stream that can be reached in two ways gets the line twice, perhaps with different flags.
 7. Refused: a cycle, and a stream from which more than `MAX_HOPS` ways lead on.
@@ -22,9 +22,10 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
 from .errors import GraphError, OutletCycle
+from .filters import Filter
 from .record import NO_FLAGS, Flags
 
-__all__ = ["MAX_HOPS", "MAX_NAME", "Graph", "Hop", "Node", "check_name"]
+__all__ = ["MAX_HOPS", "MAX_NAME", "Graph", "Hop", "Node", "Outlet", "check_name"]
 
 MAX_HOPS = 4096
 """How many streams one line may pass, each counted as often as it is passed."""
@@ -35,6 +36,19 @@ MAX_NAME = 255
 _BUILT_IN = (("error", "stderr"), ("notice", "error"), ("debug", "stderr"), ("error/stacktrace", "error"))
 _TIMESTAMPS = Flags(timestamps=True)
 _DEBUG = Flags(debug=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """An edge of the graph.
+
+    Args:
+        name: the stream that is fed.
+        filter: which lines pass; None for all.
+    """
+
+    name: str
+    filter: Filter | None = None
 
 
 @dataclass(slots=True)
@@ -53,7 +67,7 @@ class Node:
     enabled: bool = True
     flags: Flags = NO_FLAGS
     sink: bool = False
-    outlets: list[str] = field(default_factory=list)
+    outlets: list[Outlet] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +79,14 @@ class Hop:
         flags: the flags in effect there.
         writes: whether it is written there.
         size: how many hops to skip when it stops here, this one included.
+        filter: that of the edge which leads here; None for none, and for the first hop.
     """
 
     stream: str
     flags: Flags
     writes: bool
     size: int
+    filter: Filter | None = None
 
 
 class Graph:
@@ -84,7 +100,7 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.nodes["stderr"] = Node("stderr", flags=_TIMESTAMPS, sink=True)
         for name, outlet in _BUILT_IN:
-            self.nodes[name] = Node(name, outlets=[outlet])
+            self.nodes[name] = Node(name, outlets=[Outlet(outlet)])
         self.nodes["debug"].enabled = False
         self.nodes["debug"].flags = _DEBUG
 
@@ -108,7 +124,7 @@ class Graph:
         check_name(name)
         parent = name.rpartition("/")[0]
         made = self.find(parent) if parent else []
-        self.nodes[name] = Node(name, outlets=[parent] if parent else [])
+        self.nodes[name] = Node(name, outlets=[Outlet(parent)] if parent else [])
         return [*made, name]
 
     def reset(self, name: str) -> Node:
@@ -128,11 +144,16 @@ class Graph:
         node = self.nodes[name] = Node(name)
         return node
 
-    def connect(self, name: str, outlet: str) -> bool:
+    def connect(self, name: str, outlet: str, passing: Filter | None = None) -> bool:
         """Let a stream feed another; both are made when missing.
 
+        Args:
+            name: the stream that feeds.
+            outlet: the stream that is fed.
+            passing: which lines pass; None for all.
+
         Returns:
-            False when it does so already.
+            False when it does so already, through whatever filter; nothing has changed then.
 
         Raises:
             OutletCycle: the stream would feed itself.
@@ -141,11 +162,20 @@ class Graph:
         self.find(name)
         self.find(outlet)
         node = self.nodes[name]
-        if outlet in node.outlets:
+        if any(edge.name == outlet for edge in node.outlets):
             return False
         if way := self._way(outlet, name):
             raise OutletCycle((name, *way))
-        node.outlets.insert(0, outlet)
+        node.outlets.insert(0, Outlet(outlet, passing))
+        return True
+
+    def disconnect(self, name: str, outlet: str) -> bool:
+        """The reverse of `connect`. Returns False when there was nothing to part."""
+        node = self.nodes.get(name)
+        edge = next((edge for edge in node.outlets if edge.name == outlet), None) if node is not None else None
+        if node is None or edge is None:
+            return False
+        node.outlets.remove(edge)
         return True
 
     def routes(self) -> dict[str, tuple[Hop, ...]]:
@@ -154,8 +184,8 @@ class Graph:
         Raises:
             GraphError: a way has more than `MAX_HOPS` hops.
         """
-        order = TopologicalSorter({name: node.outlets for name, node in self.nodes.items()}).static_order()
-        return self.extend({}, order)
+        edges = {name: [edge.name for edge in node.outlets] for name, node in self.nodes.items()}
+        return self.extend({}, TopologicalSorter(edges).static_order())
 
     def extend(self, routes: Mapping[str, tuple[Hop, ...]], names: Iterable[str]) -> dict[str, tuple[Hop, ...]]:
         """Routes of some streams, from those of their outlets.
@@ -174,10 +204,10 @@ class Graph:
         for name in names:
             node = self.nodes[name]
             below: list[Hop] = []
-            for outlet in node.outlets if node.enabled else ():
-                way = found[outlet] if outlet in found else routes[outlet]
+            for edge in node.outlets if node.enabled else ():
+                way = found[edge.name] if edge.name in found else routes[edge.name]
                 if way:
-                    below.append(replace(way[0], flags=way[0].flags.union(node.flags)))
+                    below.append(replace(way[0], flags=way[0].flags.union(node.flags), filter=edge.filter))
                     below += way[1:]
                     if len(below) >= MAX_HOPS:
                         raise GraphError(
@@ -199,10 +229,10 @@ class Graph:
                 while came_from[way[-1]]:
                     way.append(came_from[way[-1]])
                 return tuple(reversed(way))
-            for outlet in self.nodes[name].outlets:
-                if outlet not in came_from:
-                    came_from[outlet] = name
-                    waiting.append(outlet)
+            for edge in self.nodes[name].outlets:
+                if edge.name not in came_from:
+                    came_from[edge.name] = name
+                    waiting.append(edge.name)
         return ()
 
 

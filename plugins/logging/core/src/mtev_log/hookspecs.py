@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .record import Record
     from .stream import LogStream
 
-__all__ = ["mtev_log_line"]
+__all__ = ["mtev_log_line", "mtev_log_plain"]
 
 
 @hookspec
@@ -27,4 +27,22 @@ def mtev_log_line(stream: LogStream, record: Record) -> HookResult | None:
     Note:
         libmtev's hook of the same name. Called on the thread that logs, for every line: be quick, do not block. What
         an implementation logs itself is dropped, but for warnings of the standard library, which go to standard error.
+        Lines that rate limits and de-duplication hold back later are seen too.
+    """
+
+
+@hookspec
+def mtev_log_plain(stream: LogStream, record: Record, text: bytes) -> HookResult | None:
+    """A line passes a stream, as `mtev_log_line` has it, and here is what it looks like in the plain format.
+
+    Args:
+        stream: the stream that it passes.
+        record: the line, with the flags in effect there.
+        text: prefixes, text and newline.
+
+    Returns:
+        ABORT to stop it here.
+
+    Note:
+        libmtev's hook of the same name; as `mtev_log_line`, after it.
     """

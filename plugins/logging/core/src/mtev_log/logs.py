@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from mtev_kernel import ConfigurationError, MtevError
+from mtev_kernel import ConfigurationError, HookSite, MtevError
 
+from ._line import Step
 from ._stderr import StderrBackend, complain
 from ._types import BackendTypes
 from .backend import Backend, BackendFactory, BackendSettings
 from .configuration import StreamSettings, build_graph
 from .errors import GraphError
-from .graph import Graph, Hop
+from .filters import Filter
+from .gates import GateSettings
+from .graph import Graph, Hop, Outlet
 from .sink import Sink, one_line
-from .stream import Dispatch, LogLineSite, LogStream, Stop
+from .speculation import Speculation
+from .stream import Dispatch, LogLineSite, LogPlainSite, LogStream, Stop, route_of
 
-__all__ = ["Logs"]
+__all__ = ["LineCount", "Logs"]
+
+
+class LineCount:
+    """How many lines passed a stream. Several writers may count at once."""
+
+    __slots__ = ("_lock", "value")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.value = 0
+
+    def add(self, n: int = 1) -> None:
+        """Count lines."""
+        with self._lock:
+            self.value += n
 
 
 class Logs:
@@ -26,6 +47,7 @@ class Logs:
 
     Args:
         site: the call site of the hook `mtev_log_line`.
+        plain_site: that of `mtev_log_plain`.
         degraded: told why, when a backend fails.
         healthy: told when all of them work again.
         stderr_fd: the descriptor that the stream `stderr` writes to.
@@ -35,6 +57,7 @@ class Logs:
         self,
         site: LogLineSite,
         *,
+        plain_site: LogPlainSite | None = None,
         degraded: Callable[[str], None] = lambda reason: None,
         healthy: Callable[[], None] = lambda: None,
         stderr_fd: int = 2,
@@ -44,13 +67,15 @@ class Logs:
         self._degraded = degraded
         self._healthy = healthy
         self._stderr_fd = stderr_fd
-        self._dispatch = Dispatch(site, self.complain)
+        self._dispatch = Dispatch(site, plain_site or HookSite("mtev_log_plain"), self.complain)
         self._types = BackendTypes()
         self._watchers: list[Callable[[], None]] = []
         self._streams: dict[str, LogStream] = {}
         self._sinks: dict[str, Sink] = {}
         self._graph = Graph()
         self._routes: dict[str, tuple[Hop, ...]] = {}
+        self._gates: dict[str, GateSettings] = {}
+        self._counts: dict[str, LineCount] = {}
         self._open = False
         self._sinks["stderr"] = self._stderr_sink("plain")
         self._apply(self._graph.routes())
@@ -79,14 +104,28 @@ class Logs:
         with self._lock:
             return MappingProxyType(dict(self._streams))
 
-    def register_backend(self, type: str, factory: BackendFactory) -> None:  # noqa: A002  # the attribute's own name
+    def register_backend(
+        self,
+        type: str,  # noqa: A002  # the attribute's own name
+        factory: BackendFactory,
+        *,
+        synchronous: bool = False,
+        attributes: Sequence[str] = (),
+    ) -> None:
         """Offer a kind of backend, under the name that `<log type=>` gives it. Before `validate`, so in `configure`.
 
+        Args:
+            type: that name.
+            factory: makes a backend from what a `<log>` says.
+            synchronous: write on the thread that logs, and not on one of the log's own.
+            attributes: which of `rotate_seconds` and the like it understands, see `BackendSettings.options`; others
+                are reported where a `<log>` of this type has them.
+
         Raises:
-            LogError: that name is empty or taken.
+            LogError: the name is empty or taken.
         """
         with self._lock:
-            self._types.register(type, factory)
+            self._types.register(type, factory, synchronous=synchronous, attributes=attributes)
 
     @property
     def backend_types(self) -> list[str]:
@@ -127,16 +166,26 @@ class Logs:
                     before.close(successor=sink)
                 if self._open:
                     sink.open_or_fail()
+                    sink.go_asynchronous()
             with self._lock:
                 for name in self._streams:
                     graph.find(name)
                 routes = graph.routes()
                 self._sinks, self._graph = sinks, graph
+                self._gates = {each.name: each.gate for each in wanted if each.gate}
+                self._counts = {
+                    each.name: self._counts.get(each.name) or LineCount() for each in wanted if each.counted
+                }
                 self._apply(routes)
             for name, sink in old.items():
                 if name not in sinks:
                     sink.close()
         self._tell_watchers()
+
+    def without_effect(self, wanted: Sequence[StreamSettings]) -> list[str]:
+        """What to tell the operator about attributes that the types of their `<log>` do not understand."""
+        with self._lock:
+            return [notice for each in wanted for notice in self._types.without_effect(each)]
 
     def check(self, wanted: Sequence[StreamSettings], hint: Callable[[str], str] = lambda kind: "") -> None:
         """Whether `configure` could make the streams what a document says. Makes backends, and opens none.
@@ -166,15 +215,41 @@ class Logs:
                 except Exception as error:
                     cause = None if isinstance(error, OSError | MtevError) else error
                     raise sink.settings.error(f"it cannot be opened: {one_line(error)}") from cause
+            for sink in self._all_sinks():
+                sink.go_asynchronous()
             self._open = True
+            atexit.register(self.flush)
             with self._lock:
                 self._apply(self._graph.routes())
         self._tell_watchers()
 
-    def flush(self) -> None:
-        """Let every backend hand over what it holds back. May block."""
-        for sink in self._all_sinks():
-            sink.flush()
+    def flush(self, name: str | None = None, timeout_s: float = 5.0) -> bool:
+        """Write what was logged so far, and let backends hand over what they hold back. May block.
+
+        Args:
+            name: the stream whose backend is meant; None for every backend.
+            timeout_s: how long to wait in all for backends that are stuck, in seconds.
+
+        Returns:
+            Whether everything is written. False as well when a backend fails.
+        """
+        if name is None:
+            sinks = self._all_sinks()
+        else:
+            with self._lock:
+                sinks = [self._sinks[name]] if name in self._sinks else []
+        deadline = time.monotonic() + timeout_s
+        done = [sink.flush(max(0.0, deadline - time.monotonic())) for sink in sinks]
+        return all(done)
+
+    def speculate(self, lines: int = 1000, size_bytes: int = 1_000_000) -> Speculation:
+        """Lines that are written only if it turns out that they matter; see `Speculation`.
+
+        Args:
+            lines: how many are kept; older ones make room.
+            size_bytes: how large their texts may be together.
+        """
+        return Speculation(self._dispatch, lines, size_bytes)
 
     def close(self) -> None:
         """Flush and close every backend; what is logged from now on goes to `stderr` at most. May block."""
@@ -188,6 +263,8 @@ class Logs:
             for name, sink in list(self._sinks.items()):
                 if name != "stderr":
                     sink.close()
+            self._sinks["stderr"].go_synchronous()
+            atexit.unregister(self.flush)
         self._tell_watchers()
 
     def set_flags(
@@ -217,20 +294,27 @@ class Logs:
             self._graph = graph
         self._tell_watchers()
 
-    def connect(self, name: str, outlet: str) -> bool:
+    def connect(self, name: str, outlet: str, filter: str = "") -> bool:  # noqa: A002  # the attribute's own name
         """Let a stream feed another, until the configuration is next read. Both are made when missing.
+
+        Args:
+            name: the stream that feeds.
+            outlet: the stream that is fed.
+            filter: which lines pass; `""` for all.
 
         Returns:
             False when it did so already.
 
         Raises:
+            FilterError: the filter is malformed.
             OutletCycle: the stream would feed itself.
             GraphError: too many ways would lead on from some stream.
             ValueError: one of them cannot be the name of a stream.
         """
+        compiled = Filter(filter) if filter else None
         with self._lock:
             graph = self._graph.copy()
-            changed = graph.connect(name, outlet)
+            changed = graph.connect(name, outlet, compiled)
             self._apply(graph.routes())
             self._graph = graph
         self._tell_watchers()
@@ -240,10 +324,8 @@ class Logs:
         """The reverse of `connect`. Returns False when there was nothing to part."""
         with self._lock:
             graph = self._graph.copy()
-            node = graph.nodes.get(name)
-            if node is None or outlet not in node.outlets:
+            if not graph.disconnect(name, outlet):
                 return False
-            node.outlets.remove(outlet)
             self._apply(graph.routes())
             self._graph = graph
         self._tell_watchers()
@@ -270,23 +352,28 @@ class Logs:
             told["debugging"] = node.flags.debug
             told["timestamps"] = node.flags.timestamps
             told["facility"] = node.flags.facility
-            told["stats"] = False
+            told["stats"] = name in self._counts
+            if name in self._counts:
+                told["lines"] = self._counts[name].value
             if sink is not None:
                 if sink.settings.config:
                     told["config"] = dict(sink.settings.config)
                 told["written"] = sink.written
                 told["lost"] = sink.lost
+                told["queued"] = len(sink.queue)
+                if sink.suppressed:
+                    told["suppressed"] = sink.suppressed
                 if sink.failing:
                     told["failing"] = sink.failing
             if node.outlets:
-                told["outlets"] = [self._terse(outlet) for outlet in node.outlets]
+                told["outlets"] = [self._terse(edge) for edge in node.outlets]
             return told
 
     def outlets(self, name: str) -> tuple[str, ...]:
         """The streams that one feeds directly, in the order in which they get a line; none for an unknown one."""
         with self._lock:
             node = self._graph.nodes.get(name)
-            return () if node is None else tuple(node.outlets)
+            return () if node is None else tuple(edge.name for edge in node.outlets)
 
     @property
     def nested(self) -> int:
@@ -296,7 +383,7 @@ class Logs:
     @property
     def busy(self) -> bool:
         """Whether the calling thread is logging at this moment, so that what it logs now would be dropped."""
-        return self._dispatch.local.busy
+        return self._dispatch.nesting.thread is None
 
     def count_nested(self) -> None:
         """Count a line that was dropped because its thread is `busy`."""
@@ -339,10 +426,12 @@ class Logs:
     def _all_sinks(self) -> list[Sink]:
         return list(self._sinks.values())
 
-    def _terse(self, name: str) -> dict[str, object]:
-        told: dict[str, object] = {"name": name}
-        if outlets := self._graph.nodes[name].outlets:
-            told["outlets"] = [self._terse(outlet) for outlet in outlets]
+    def _terse(self, edge: Outlet) -> dict[str, object]:
+        told: dict[str, object] = {"name": edge.name}
+        if edge.filter is not None:
+            told["filter"] = edge.filter.text
+        if outlets := self._graph.nodes[edge.name].outlets:
+            told["outlets"] = [self._terse(below) for below in outlets]
         return told
 
     def _graph_of(self, wanted: Sequence[StreamSettings]) -> Graph:
@@ -364,11 +453,11 @@ class Logs:
             if not settings.type:
                 continue
             existing = self._sinks.get(each.name)
-            if existing is not None and existing.settings == settings:
+            if existing is not None and existing.settings == settings and existing.options == self._types.options(each):
                 sinks[each.name] = existing
                 continue
             try:
-                sinks[each.name] = self._types.make(each, self, hint)
+                sinks[each.name] = self._types.make(each, self, self._dispatch.nesting, hint)
             except ConfigurationError as error:
                 problems.append(error)
         if problems:
@@ -377,7 +466,7 @@ class Logs:
 
     def _stderr_sink(self, form: str) -> Sink:
         settings = BackendSettings("stderr", format=form)
-        sink = Sink(settings, StderrBackend(settings, self._stderr_fd), self)
+        sink = Sink(settings, StderrBackend(settings, self._stderr_fd), self, self._dispatch.nesting)
         sink.open()
         return sink
 
@@ -390,19 +479,25 @@ class Logs:
             self._bind(stream)
 
     def _bind(self, stream: LogStream) -> None:
-        stream.rerouted(
-            tuple(
-                Stop(
-                    stream if hop.stream == stream.name else self._streams[hop.stream],
-                    hop.flags,
-                    self._sinks.get(hop.stream) if hop.writes else None,
-                    hop.size,
-                )
-                for hop in self._routes[stream.name]
+        stops = tuple(
+            Stop(
+                stream if hop.stream == stream.name else self._streams[hop.stream],
+                hop.flags,
+                self._sinks.get(hop.stream) if hop.writes else None,
+                hop.size,
+                hop.filter,
+                self._steps(hop.stream),
             )
+            for hop in self._routes[stream.name]
         )
+        stream.rerouted(route_of(stream.name, stops))
+
+    def _steps(self, name: str) -> tuple[Step, ...]:
+        gate, count = self._gates.get(name), self._counts.get(name)
+        if gate is None and count is None:
+            return ()
+        return (Step(gate=None if gate is None else (name, gate), count=count),)
 
     def _tell_watchers(self) -> None:
         for function in list(self._watchers):
             function()
-

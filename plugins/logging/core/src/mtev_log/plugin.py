@@ -29,7 +29,10 @@ class LogPlugin(Plugin):
         super().__init__(context)
         context.hooks.declare(hookspecs)
         self._logs = Logs(
-            context.hooks.site(hookspecs.mtev_log_line), degraded=context.degraded, healthy=context.healthy
+            context.hooks.site(hookspecs.mtev_log_line),
+            plain_site=context.hooks.site(hookspecs.mtev_log_plain),
+            degraded=context.degraded,
+            healthy=context.healthy,
         )
         self._bridge = Bridge(self._logs)
         self._wanted: list[StreamSettings] = []
@@ -50,6 +53,8 @@ class LogPlugin(Plugin):
     def validate(self) -> None:
         """Make the backends: every plugin has registered its types by now."""
         self._logs.configure(self._wanted, self._hint)
+        for notice in self._logs.without_effect(self._wanted):
+            self.context.warn(notice)
 
     def start(self) -> None:
         """Open the backends; from now on the standard library's logging goes into the streams.

@@ -24,9 +24,7 @@ class Flags:
 
     def union(self, other: Flags) -> Flags:
         """The flags that either of two has."""
-        return Flags(
-            self.timestamps or other.timestamps, self.facility or other.facility, self.debug or other.debug
-        )
+        return Flags(self.timestamps or other.timestamps, self.facility or other.facility, self.debug or other.debug)
 
 
 NO_FLAGS = Flags()

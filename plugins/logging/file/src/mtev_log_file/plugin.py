@@ -6,6 +6,7 @@ from mtev_kernel import ConfigurationError, Plugin
 from mtev_log import Logs
 
 from .backend import FileBackend
+from .rotation import ATTRIBUTES
 
 __all__ = ["LogFilePlugin"]
 
@@ -21,5 +22,5 @@ class LogFilePlugin(Plugin):
                 self.context.where,
             )
         logs = self.context.services.require(Logs)
-        for name in ("file", "file_synch"):
-            logs.register_backend(name, FileBackend)
+        logs.register_backend("file", FileBackend, attributes=ATTRIBUTES)
+        logs.register_backend("file_synch", FileBackend, synchronous=True, attributes=ATTRIBUTES)

@@ -12,6 +12,7 @@ from .backend import MemoryBackend
 __all__ = ["CommandRegistry", "RestRoutes", "log_lines", "register_command", "register_view", "show_log"]
 
 DEFAULT_SHOWN = 23
+_FLUSH_S = 0.2
 
 
 class RestRoutes(Protocol):
@@ -63,6 +64,7 @@ def log_lines(logs: Logs, query: Mapping[str, str], name: str) -> list[dict[str,
     backend = logs.backend(name)
     if not isinstance(backend, MemoryBackend):
         raise LookupError(f"log '{name}' not found")
+    logs.flush(name, _FLUSH_S)
     found = backend.lines_since(_number(query, "since"), _number(query, "last"))
     return [
         {"idx": entry.idx, "whence": entry.time_ns // 1_000_000, "line": entry.text.decode("utf-8", "replace")}
@@ -84,6 +86,7 @@ def show_log(logs: Logs, words: Sequence[str]) -> Iterable[str]:
     backend = logs.backend(words[0])
     if not isinstance(backend, MemoryBackend):
         raise LookupError(f"No memory log '{words[0]}'")
+    logs.flush(words[0], _FLUSH_S)
     count = DEFAULT_SHOWN
     if len(words) == 2:
         count = _parsed(words[1], "lines")
