@@ -40,6 +40,7 @@ CASES = [
     Missing("mtev-listener", ("./modules", "./rest", "./listeners/*"), left=(), warns=True),
     Missing("mtev-log", (".//log[@type]",), warns=True),
     Missing("mtev-log-file", (".//log[@type='file']",)),
+    Missing("mtev-log-jlog", (".//log[@type='jlog']",)),
     Missing("mtev-log-memory", (".//log[@type='memory']", ".//outlet[@name='internal']")),
     Missing("mtev-stats", ("./eventer", "./modules", "./listeners", "./rest", "./stats"), left=()),
     Missing("mtev-tls", ("./modules", "./listeners", "./rest"), left=()),
@@ -64,11 +65,12 @@ def without(installed, tmp_path_factory):
 
 @pytest.fixture
 def write(demo_text, tmp_path):
-    """Write the demo's configuration, with a log file added, so that it uses everything, and with some taken out."""
+    """Write the demo's configuration, with a log file and a journal added, so that it uses everything, and with some taken out."""
 
     def write(*taken_out: str) -> Path:
         root = ET.fromstring(demo_text.encode())
         ET.SubElement(root.find("logs"), "log", name="file", type="file", path=str(tmp_path / "demo.log"))
+        ET.SubElement(root.find("logs"), "log", name="journal", type="jlog", path=str(tmp_path / "journal"))
         for path in taken_out:
             gone = root.findall(path)
             assert gone

@@ -115,19 +115,17 @@ def test_a_vanished_directory_degrades_the_service_and_its_return_heals_it(mtev_
     shutil.rmtree(directory)
     stream.log("lost")
     assert not logs.flush()
+    while running.plugin("log").state != "degraded":
+        threading.Event().wait(0.001)
 
     async def barrier():
         """What was asked of the kernel's loop before is done when this is."""
 
-    running.call(barrier)
-    assert running.plugin("log").state == "degraded"
     assert "No such file or directory" in running.plugin("log").cause
     directory.mkdir()
     stream.log("after")
-    while not logs.flush():
-        pass
-    running.call(barrier)
-    assert running.plugin("log").state == "running"
+    while not (logs.flush() and running.plugin("log").state == "running"):
+        running.call(barrier)
     assert path.read_text().startswith("[error/acme] after\n")
     told = [line for line in capfd.readouterr().err.splitlines() if "mtev-log:" in line]
     assert [line.partition("mtev-log: log 'out' ")[2].split(":")[0] for line in told] == [

@@ -1,0 +1,344 @@
+"""A journal: a directory of segments that writers append to, and that subscribers read at their own pace."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ._files import Files, locked, pwrite_all
+from .codec import (
+    DEFAULT_SEGMENT_SIZE,
+    Compression,
+    Layout,
+    Metastore,
+    Position,
+    Safety,
+    damage,
+    scan,
+    segment_name,
+    subscriber_of,
+)
+from .errors import DamagedJournal, JournalError, JournalExists, NoSuchJournal
+from .reader import Reader
+from .writer import Durability, Writer
+
+__all__ = ["MAX_SEGMENT_SIZE", "Journal", "Repair", "SegmentReport"]
+
+MAX_SEGMENT_SIZE = 1024 * 1024 * 1024
+"""Largest segment size, in bytes; libmtev's."""
+
+_MAX_NAME = 120
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentReport:
+    """What stands in a segment.
+
+    Args:
+        log: which one it is.
+        size_bytes: how large the file is.
+        records: how many records it holds.
+        damaged_bytes: how much of it belongs to no record.
+        incomplete_bytes: how much at its end may become a record yet; in the current segment only.
+    """
+
+    log: int
+    size_bytes: int
+    records: int
+    damaged_bytes: int
+    incomplete_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair did.
+
+    Args:
+        metastore: whether a new one was made.
+        checkpoints: subscribers whose checkpoint was not usable, and begin anew.
+        removed_bytes: what was squeezed out of each segment.
+    """
+
+    metastore: bool
+    checkpoints: tuple[str, ...]
+    removed_bytes: dict[int, int]
+
+
+class Journal:
+    """A journal, as libjlog 2 has them on the disk. Thread-safe: it holds nothing open.
+
+    Args:
+        path: its directory. Nothing is looked at yet.
+
+    Every method blocks on the file system, and raises `NoSuchJournal` when there is no journal, `DamagedJournal` when
+    what there is cannot be used, and `OSError` for what the system refuses.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._files = Files(self.path)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        segment_size: int = DEFAULT_SEGMENT_SIZE,
+        safety: Safety = Safety.ALMOST_SAFE,
+        compression: Compression | None = None,
+        mode: int = 0o640,
+    ) -> Journal:
+        """Make a journal. It is there as a whole, or not at all, whenever the process ends.
+
+        Args:
+            path: its directory, which must not be there yet.
+            segment_size: how large a segment gets, in bytes; a record more at most.
+            safety: what libjlog syncs of its own accord.
+            compression: how bodies are stored.
+            mode: mode of its files; the directory can be entered by whoever may read them.
+
+        Raises:
+            JournalExists: there is something already.
+            ValueError: the segment size is below 1 or above `MAX_SEGMENT_SIZE`.
+        """
+        _check_segment_size(segment_size)
+        target = Path(path)
+        if os.path.lexists(target):
+            raise JournalExists(f"'{target}' exists already")
+        made = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
+        directory_mode = mode | (mode & 0o444) >> 2
+        made.mkdir()
+        try:
+            made.chmod(directory_mode)
+            files = Files(made, mode)
+            with files.opened("metastore", os.O_RDWR | os.O_CREAT) as fd:
+                meta = Metastore(0, segment_size, safety, Layout.of(compression).magic)
+                pwrite_all(fd, meta.pack(), 0)
+                os.fsync(fd)
+            files.sync()
+            try:
+                made.rename(target)
+            except OSError as error:
+                raise JournalExists(f"'{target}' cannot be created: {error}") from None
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+        Files(target.parent).sync()
+        return cls(target)
+
+    @property
+    def metastore(self) -> Metastore:
+        """What it says about itself, as of now."""
+        return self._files.metastore()
+
+    def writer(self, durability: Durability | str = Durability.NONE) -> Writer:
+        """A writer; any number of them, in any process, may be there at once.
+
+        Args:
+            durability: `none`, `batch` or `record`; see `Writer`.
+        """
+        return Writer(self._files, Durability(durability))
+
+    def reader(self, subscriber: str, *, durable: bool = True) -> Reader:
+        """A reader for a subscriber.
+
+        Args:
+            subscriber: its name.
+            durable: whether commits are synced to the disk.
+
+        Raises:
+            NoSuchSubscriber: there is none of that name.
+        """
+        return Reader(self._files, subscriber, durable=durable)
+
+    def subscribers(self) -> dict[str, Position]:
+        """The position of every subscriber, by name."""
+        self._files.metastore()
+        return self._files.checkpoints()
+
+    def add_subscriber(self, name: str, at: str | Position = "begin") -> Position:
+        """Add a subscriber.
+
+        Args:
+            name: 1 to 120 bytes. One that begins with `~` is temporary: logs forget it when they open the journal.
+            at: `begin` for the first record that is still there, `end` for what comes from now on, the position of the
+                last record that it is not to get, or `copy:NAME` for where another subscriber is.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            SubscriberExists: there is one of that name.
+            NoSuchSubscriber: there is none to copy.
+            ValueError: the name is empty or too long, or `at` is something else.
+        """
+        if not 1 <= len(name.encode()) <= _MAX_NAME or "\0" in name:
+            raise ValueError(f"the name of a subscriber has 1 to {_MAX_NAME} bytes, and no NUL")
+        position = self.place(at)
+        self._files.add_checkpoint(name, position)
+        return position
+
+    def set_position(self, name: str, position: Position) -> None:
+        """Move a subscriber.
+
+        Raises:
+            NoSuchSubscriber: there is none of that name.
+        """
+        self._files.set_checkpoint(name, position, durable=True)
+
+    def remove_subscriber(self, name: str) -> bool:
+        """Remove a subscriber. Segments stay until somebody commits, or `clean`. Returns whether there was one."""
+        return self._files.remove_checkpoint(name)
+
+    def bounds(self) -> tuple[Position, Position]:
+        """Before the first record that is there, and the last one."""
+        meta = self._files.metastore()
+        segments = self._files.segments()
+        first = Position(segments[0] if segments else meta.storage_log, 0)
+        return first, Position(meta.storage_log, self.report(meta.storage_log).records)
+
+    def segments(self) -> list[int]:
+        """The segments that are there, oldest first."""
+        self._files.metastore()
+        return self._files.segments()
+
+    def clean(self) -> list[int]:
+        """Remove the segments that every subscriber is past; none while there is no subscriber. Returns which."""
+        return self._files.clean()
+
+    def alter(self, *, segment_size: int | None = None, safety: Safety | None = None) -> Metastore:
+        """Change what a journal says about itself. Writers follow with their next batch.
+
+        Raises:
+            ValueError: the segment size is below 1 or above `MAX_SEGMENT_SIZE`.
+        """
+        with self._files.opened("metastore") as fd, locked(fd):
+            meta = self._files.metastore()
+            if segment_size is not None:
+                _check_segment_size(segment_size)
+                meta = replace(meta, unit_limit=segment_size)
+            if safety is not None:
+                meta = replace(meta, safety=safety)
+            pwrite_all(fd, meta.pack(), 0)
+            os.fsync(fd)
+        return meta
+
+    def report(self, log: int) -> SegmentReport:
+        """Look through a segment; one that is not there has nothing in it."""
+        meta = self._files.metastore()
+        try:
+            with self._files.opened(segment_name(log), os.O_RDONLY) as fd:
+                size = os.fstat(fd).st_size
+                if not size:
+                    return SegmentReport(log, 0, 0, 0, 0)
+                with mmap.mmap(fd, size, prot=mmap.PROT_READ) as data:
+                    found = scan(Layout(meta.magic), data, closed=log < meta.storage_log)
+        except FileNotFoundError:
+            return SegmentReport(log, 0, 0, 0, 0)
+        damaged = sum(end - start for start, end in found.damaged)
+        return SegmentReport(log, size, len(found.offsets), damaged, size - found.end)
+
+    def repair(self) -> Repair:
+        """Make a damaged journal usable: metastore, checkpoints, and every segment. No writer may be at work.
+
+        Bytes that belong to no record are squeezed out of segments, their indexes removed (libjlog makes new ones). A
+        checkpoint that cannot be used begins with the first record. Whenever the process ends, no record is lost.
+        """
+        if not self.path.is_dir():
+            raise NoSuchJournal(f"there is no journal at '{self.path}'")
+        segments = self._files.segments()
+        remade = self._repair_metastore(segments)
+        meta = self._files.metastore()
+        layout = Layout(meta.magic)
+        removed = {log: count for log in segments if (count := self._squeeze(layout, log))}
+        first = Position(segments[0] if segments else meta.storage_log, 0)
+        anew = []
+        for name in sorted(each.name for each in self.path.iterdir()):
+            subscriber = subscriber_of(name)
+            if subscriber is None:
+                continue
+            try:
+                position = self._files.checkpoint(subscriber)
+                if position.log <= meta.storage_log:
+                    continue
+            except DamagedJournal:
+                pass
+            with self._files.opened(name) as fd, locked(fd):
+                os.ftruncate(fd, 8)
+                pwrite_all(fd, first.pack(), 0)
+                os.fsync(fd)
+            anew.append(subscriber)
+        return Repair(remade, tuple(anew), removed)
+
+    def place(self, at: str | Position) -> Position:
+        """The position that `add_subscriber` understands by `at`."""
+        if isinstance(at, Position):
+            return at
+        if at.startswith("copy:"):
+            return self._files.checkpoint(at.removeprefix("copy:"))
+        if at not in ("begin", "end"):
+            raise ValueError(f"at='{at}' is neither 'begin' nor 'end' nor 'copy:<subscriber>'")
+        first, last = self.bounds()
+        return first if at == "begin" else last
+
+    def _repair_metastore(self, segments: list[int]) -> bool:
+        newest = segments[-1] if segments else 0
+        try:
+            meta = self._files.metastore()
+            if meta.storage_log >= newest:
+                return False
+            meta = replace(meta, storage_log=newest)
+        except JournalError:
+            meta = Metastore(newest, magic=self._found_magic(segments))
+        temporary = self.path / f".metastore-{os.urandom(4).hex()}"
+        with self._files.opened(temporary.name, os.O_RDWR | os.O_CREAT | os.O_EXCL) as fd:
+            pwrite_all(fd, meta.pack(), 0)
+            os.fsync(fd)
+        temporary.rename(self.path / "metastore")
+        self._files.sync()
+        return True
+
+    def _found_magic(self, segments: list[int]) -> int:
+        for log in segments:
+            with self._files.opened(segment_name(log), os.O_RDONLY) as fd:
+                magic = int.from_bytes(os.pread(fd, 4, 0), sys.byteorder)
+            with suppress(DamagedJournal):
+                return Layout(magic).magic
+        return Metastore().magic
+
+    def _squeeze(self, layout: Layout, log: int) -> int:
+        """Replace a damaged segment by one without the damage. Returns how many bytes went."""
+        path = self.path / segment_name(log)
+        with self._files.opened(path.name) as fd, locked(fd):
+            size = os.fstat(fd).st_size
+            if not size:
+                return 0
+            with mmap.mmap(fd, size, prot=mmap.PROT_READ) as data:
+                gone = damage(layout, data)
+                if not gone:
+                    return 0
+                temporary = self.path / f".{path.name}-{os.urandom(4).hex()}"
+                with temporary.open("wb") as whole:
+                    at = 0
+                    for start, end in [*gone, (size, size)]:
+                        for piece in range(at, start, _CHUNK_BYTES):
+                            whole.write(data[piece : min(piece + _CHUNK_BYTES, start)])
+                        at = end
+                    os.fchmod(whole.fileno(), os.fstat(fd).st_mode & 0o7777)
+                    whole.flush()
+                    os.fsync(whole.fileno())
+            (self.path / f"{path.name}.idx").unlink(missing_ok=True)
+            temporary.rename(path)
+            self._files.sync()
+        return sum(end - start for start, end in gone)
+
+
+def _check_segment_size(size: int) -> None:
+    if not 1 <= size <= MAX_SEGMENT_SIZE:
+        raise ValueError(f"a segment has 1 to {MAX_SEGMENT_SIZE} bytes, not {size}")
