@@ -65,12 +65,13 @@ def without(installed, tmp_path_factory):
 
 @pytest.fixture
 def write(demo_text, tmp_path):
-    """Write the demo's configuration, with a log file and a journal added, so that it uses everything, and with some taken out."""
+    """Write the demo's configuration, with a log file and a journal added so that it uses everything, less some."""
 
     def write(*taken_out: str) -> Path:
         root = ET.fromstring(demo_text.encode())
-        ET.SubElement(root.find("logs"), "log", name="file", type="file", path=str(tmp_path / "demo.log"))
-        ET.SubElement(root.find("logs"), "log", name="journal", type="jlog", path=str(tmp_path / "journal"))
+        logs = root.find("logs")
+        ET.SubElement(logs, "log", name="file", type="file", path=str(tmp_path / "demo.log"))
+        ET.SubElement(logs, "log", name="journal", type="jlog", path=str(tmp_path / "journal"))
         for path in taken_out:
             gone = root.findall(path)
             assert gone

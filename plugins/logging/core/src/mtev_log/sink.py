@@ -40,7 +40,7 @@ from ._line import Line, Plan, Step, Way, record_of
 from .backend import Backend, BackendSettings
 from .errors import IncompleteWrite
 from .gates import Gate
-from .record import Record
+from .record import NO_FLAGS, Record
 
 __all__ = ["BLOCK_LIMIT_S", "QUEUE_LINES", "RETRY_S", "Nesting", "Overflow", "Sink", "SinkOptions", "one_line"]
 
@@ -133,6 +133,7 @@ class Sink:
         "_cause",
         "_clock",
         "_counting",
+        "_flags",
         "_gates",
         "_lock",
         "_lost_before",
@@ -192,6 +193,7 @@ class Sink:
         self._told_at = 0.0
         self._successor: Sink | None = None
         self._gates: dict[str, Gate] = {}
+        self._flags = NO_FLAGS
         self._maintain: Callable[[], None] | None = getattr(backend, "maintain", None)
         self._as_is = Plan("", (self,), {self: (Way(None),)})
         _forks.watch(self)
@@ -537,6 +539,8 @@ class Sink:
                 carried = record if way.flags is None else record.carrying(way.flags)
                 if not way.steps or self._passes(way.steps, carried, records):
                     records.append(carried)
+        if records:
+            self._flags = records[-1].flags
         return records
 
     def _passes(self, steps: tuple[Step, ...], record: Record, records: list[Record]) -> bool:
@@ -578,7 +582,7 @@ class Sink:
         self._lost_told = self.lost
         why = f"its queue of {self.limit} lines was full, or its backend failed"
         text = f"{count} lines of the log '{self.settings.name}' were lost: {why}"
-        record = Record(time.time_ns(), "error/log", text)
+        record = Record(time.time_ns(), "error/log", text, flags=self._flags)
         try:
             self.backend.write([record])
         except (Exception, SystemExit):  # the next line finds out that it fails
