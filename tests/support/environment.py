@@ -69,8 +69,12 @@ class Environment:
 
     def run(self, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `mtev-kernel` to its end, as `python -m mtev_kernel`; blocks."""
+        return self.run_module("mtev_kernel", *arguments, **variables)
+
+    def run_module(self, module: str, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a module to its end; blocks."""
         return subprocess.run(
-            self._argv(arguments),
+            self._argv(arguments, module),
             env=_environment(variables),
             cwd=self.folder,
             capture_output=True,
@@ -83,8 +87,8 @@ class Environment:
         """Start `mtev-kernel`; use it in a `with`, whose end kills what is left of it."""
         return Daemon(self._argv(arguments), env=_environment(variables), cwd=self.folder)
 
-    def _argv(self, arguments: Iterable[str | Path]) -> list[str]:
-        return [str(self.python), "-m", "mtev_kernel", *map(str, arguments)]
+    def _argv(self, arguments: Iterable[str | Path], module: str = "mtev_kernel") -> list[str]:
+        return [str(self.python), "-m", module, *map(str, arguments)]
 
     def _link(self, target: Path) -> None:
         link = self.packages / target.name

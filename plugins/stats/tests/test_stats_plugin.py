@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mtev_conf.plugin import ConfPlugin
-from mtev_kernel import Plugin, hookspec
+from mtev_kernel import Plugin, hookimpl, hookspec
 from mtev_kernel.testing import PluginConformance, inline
 from mtev_stats import Stats
 from mtev_stats._endpoints import preferred
@@ -85,11 +85,23 @@ PLUGINS = (inline(ConfPlugin, manifest_of("mtev_conf")), inline(StatsPlugin, man
 
 @pytest.fixture
 def service(mtev_kernel):
-    def start(stanza="<stats/>", **options):
+    def start(stanza="<stats/>", more=(), **options):
         document = f'<app><modules><generic image="above" name="above"/></modules>\n{stanza}\n</app>'
-        return mtev_kernel(document, plugins=[*PLUGINS], installed=(), **options)
+        return mtev_kernel(document, plugins=[*PLUGINS, *map(inline, more)], installed=(), **options)
 
     return start
+
+
+def test_other_plugins_register_metrics_without_needing_statistics(service):
+    class Aside(Plugin):
+        manifest = 'id = "aside"\nsummary = "x"\napi = "1.0"\nrequires = ["conf"]\nstanzas = ["stats"]'
+
+        @hookimpl(optional=True)
+        def mtev_stats_metrics(self, stats):
+            stats.gauge(("aside", "size"), lambda: 7, unit="lines", summary="For a test.")
+
+    running = service(more=[Aside])
+    assert running.service(Above).stats()["aside"] == {"size": {"_type": "l", "_value": 7}}
 
 
 def test_metrics_are_shown_in_every_shape(service):

@@ -411,3 +411,42 @@ def test_two_services_do_not_know_of_each_other(service):
     other = Logs(registry.site(hookspecs.mtev_log_line))
     service.logs.stream("mine")
     assert "mine" not in other.streams
+
+
+class Metrics:
+    """Stands for statistics."""
+
+    def __init__(self):
+        self.gauges = {}
+
+    def gauge(self, path, observe, *, unit, summary):
+        assert summary
+        self.gauges[".".join(path)] = observe
+
+    def remove(self, path):
+        return self.gauges.pop(".".join(path), None) is not None
+
+    def read(self):
+        return {name.removeprefix("mtev.log."): observe() for name, observe in self.gauges.items()}
+
+
+def test_figures_follow_the_streams(service):
+    from mtev_log._metrics import register_metrics
+
+    logs = service.start(
+        '<log name="k" type="kept"/><log name="x" stats="on" rate_limit="1/h"><outlet name="k" filter="a = 1"/></log>'
+    )
+    metrics = Metrics()
+    forget = register_metrics(metrics, logs)
+    for value in (1, 2, 1):
+        logs.stream("x").log("line", a=value)
+    figures = metrics.read()
+    assert figures["lines.x"] == 1
+    assert figures["written.k"] == 1
+    assert figures["suppressed.k"] == 2
+    assert (figures["lost.k"], figures["queued.k"], figures["failing.k"]) == (0, 0, 0)
+    assert "written.stderr" in figures
+    service.configure('<log name="other" type="kept"/>')
+    assert "written.other" in metrics.read()
+    assert not [name for name in metrics.read() if name.endswith((".k", ".x"))]
+    forget()

@@ -16,7 +16,7 @@ import pytest
 from mtev_conf import ChangeRefused, Configuration
 from mtev_kernel import ABORT, ConfigurationError, ExitCode, Plugin, hookimpl, hookspec
 from mtev_kernel.testing import NotReady, PluginConformance, inline
-from mtev_log import BackendSettings, Logs
+from mtev_log import BackendSettings, Logs, Record
 from mtev_log._stderr import StderrBackend
 from mtev_log.testing import BackendConformance
 
@@ -41,6 +41,37 @@ class TestStderrBackend(BackendConformance):
     def read(self, backend, directory):
         data = os.pread(self.fd, 1 << 24, 0)
         return [line for line in data.decode("utf-8", "replace").split("\n") if line]
+
+
+def on_a_terminal(monkeypatch, records, form="plain", **environ):
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    leader, follower = os.openpty()
+    try:
+        StderrBackend(BackendSettings("stderr", format=form), follower).write(records)
+        return os.read(leader, 4096).replace(b"\r\n", b"\n")
+    finally:
+        os.close(leader)
+        os.close(follower)
+
+
+def test_standard_error_has_colours_on_a_terminal(monkeypatch):
+    records = [
+        Record(0, "error/x", "one\ntwo"),
+        Record(0, "notice/x", "three"),
+        Record(0, "notice/x", "four", level=logging.WARNING),
+        Record(0, "debug", "five"),
+    ]
+    assert on_a_terminal(monkeypatch, records, TERM="xterm") == (
+        b"\x1b[31mone\x1b[0m\n\x1b[31mtwo\x1b[0m\nthree\n\x1b[33mfour\x1b[0m\n\x1b[90mfive\x1b[0m\n"
+    )
+    plain = b"one\ntwo\nthree\nfour\nfive\n"
+    assert on_a_terminal(monkeypatch, records, TERM="xterm", NO_COLOR="1") == plain
+    assert on_a_terminal(monkeypatch, records, TERM="dumb") == plain
+    assert on_a_terminal(monkeypatch, records) == plain
+    assert b"\x1b" not in on_a_terminal(monkeypatch, records, form="logfmt", TERM="xterm")
 
 
 class KeptBackend:

@@ -8,7 +8,7 @@ from typing import Protocol
 from mtev_conf import Configuration
 from mtev_kernel import Context, HookResult, Plugin, hookimpl
 
-from . import _report
+from . import _report, hookspecs
 from ._endpoints import Endpoints, RestRegistry
 from ._process import register_process
 from ._settings import StatsSettings, read_settings
@@ -35,6 +35,7 @@ class StatsPlugin(Plugin):
         super().__init__(context)
         self._stats = Stats()
         self._settings = StatsSettings()
+        context.hooks.declare(hookspecs)
         context.services.publish(Stats, self._stats)
 
     def configure(self) -> None:
@@ -52,6 +53,11 @@ class StatsPlugin(Plugin):
         self._stats.tag(("mtev",), {"app": "mtev", "framework": "libmtev"})
         if self._settings.process:
             register_process(self._stats)
+
+    def start(self) -> None:
+        """Let other plugins register their metrics."""
+        if (call := self.context.hooks.site(hookspecs.mtev_stats_metrics).call) is not None:
+            call(self._stats)
 
     @hookimpl(optional=True)
     def mtev_rest_routes(self, rest: RestRegistry) -> HookResult | None:

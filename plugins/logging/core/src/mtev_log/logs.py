@@ -376,6 +376,48 @@ class Logs:
             return () if node is None else tuple(edge.name for edge in node.outlets)
 
     @property
+    def counted(self) -> list[str]:
+        """The streams whose lines are counted."""
+        with self._lock:
+            return list(self._counts)
+
+    @property
+    def with_backend(self) -> list[str]:
+        """The streams that have a backend."""
+        with self._lock:
+            return list(self._sinks)
+
+    def figure(self, name: str, figure: str) -> int | None:
+        """One number about a stream.
+
+        Args:
+            name: the stream.
+            figure: `lines` of a counted one; `written`, `lost`, `suppressed`, `queued` or `failing` of one with a
+                backend.
+
+        Returns:
+            The number, or None where there is none.
+        """
+        with self._lock:
+            sink, count = self._sinks.get(name), self._counts.get(name)
+        if figure == "lines":
+            return None if count is None else count.value
+        if sink is None:
+            return None
+        match figure:
+            case "written":
+                return sink.written
+            case "lost":
+                return sink.lost
+            case "suppressed":
+                return sink.suppressed
+            case "queued":
+                return len(sink.queue)
+            case "failing":
+                return int(bool(sink.failing))
+        return None
+
+    @property
     def nested(self) -> int:
         """How many lines were dropped because their thread was logging already."""
         return self._dispatch.nested

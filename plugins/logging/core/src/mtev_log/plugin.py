@@ -9,6 +9,7 @@ from mtev_conf import ChangeEvent, Configuration, Proposal
 from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
 
 from . import hookspecs
+from ._metrics import Metrics, register_metrics
 from .bridge import Bridge
 from .configuration import StreamSettings, build_graph, read_streams
 from .console import CommandRegistry, register
@@ -97,6 +98,11 @@ class LogPlugin(Plugin):
     def mtev_console_commands(self, console: CommandRegistry) -> None:
         """Register the commands about streams."""
         register(console, self._logs)
+
+    @hookimpl(optional=True)
+    def mtev_stats_metrics(self, stats: Metrics) -> None:
+        """Show how the streams and their backends do."""
+        register_metrics(stats, self._logs)
 
     def _reload(self) -> None:
         try:
