@@ -86,8 +86,8 @@ def stdlib(path: Path, *, queued: bool = False, rotate: bool = False) -> Variant
             lambda n: logger.info(PATTERN, n, 17, PATH), lambda n: logger.debug(PATTERN, n, 17, PATH), handler.close
         )
     waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
-    logger.addHandler(logging.handlers.QueueHandler(waiting))  # type: ignore[arg-type]
-    listener = logging.handlers.QueueListener(waiting, handler)  # type: ignore[arg-type]
+    logger.addHandler(logging.handlers.QueueHandler(waiting))  # type: ignore[arg-type]  # its hint names one class of queues; any will do
+    listener = logging.handlers.QueueListener(waiting, handler)  # type: ignore[arg-type]  # its hint names one class of queues; any will do
     listener.start()
 
     def finish() -> None:
