@@ -42,6 +42,7 @@ CASES = [
     Missing("mtev-log-file", (".//log[@type='file']",)),
     Missing("mtev-log-jlog", (".//log[@type='jlog']",)),
     Missing("mtev-log-memory", (".//log[@type='memory']", ".//outlet[@name='internal']")),
+    Missing("mtev-log-syslog", (".//log[@type='syslog']",)),
     Missing("mtev-stats", ("./eventer", "./modules", "./listeners", "./rest", "./stats"), left=()),
     Missing("mtev-tls", ("./modules", "./listeners", "./rest"), left=()),
     Missing("mtev-telnet", ("./listeners/consoles",), left=(REST,)),
@@ -65,13 +66,14 @@ def without(installed, tmp_path_factory):
 
 @pytest.fixture
 def write(demo_text, tmp_path):
-    """Write the demo's configuration, with a log file and a journal added so that it uses everything, less some."""
+    """Write the demo's configuration, with a log file, a journal and syslog added so that it uses everything, less some."""
 
     def write(*taken_out: str) -> Path:
         root = ET.fromstring(demo_text.encode())
         logs = root.find("logs")
         ET.SubElement(logs, "log", name="file", type="file", path=str(tmp_path / "demo.log"))
         ET.SubElement(logs, "log", name="journal", type="jlog", path=str(tmp_path / "journal"))
+        ET.SubElement(logs, "log", name="syslog", type="syslog", path="udp://127.0.0.1:9")
         for path in taken_out:
             gone = root.findall(path)
             assert gone
