@@ -27,7 +27,17 @@ from typing import Protocol
 from ._resolver import SocketAddress
 from .framing import Framing
 
-__all__ = ["Connection", "Datagrams", "Oversize", "Stream", "Unsent", "connect_tcp", "connect_udp", "connect_unix", "wait"]
+__all__ = [
+    "Connection",
+    "Datagrams",
+    "Oversize",
+    "Stream",
+    "Unsent",
+    "connect_tcp",
+    "connect_udp",
+    "connect_unix",
+    "wait",
+]
 
 Oversize = Callable[[int, socket.socket], None]
 """Sends a message, by its index, that the system found too long for one datagram. Raises OSError."""
@@ -95,7 +105,7 @@ class Datagrams:
         deadline = time.monotonic() + timeout_s
         index = 0
         try:
-            for index, message in enumerate(messages):  # noqa: B007  # what failed is needed below
+            for index, message in enumerate(messages):  # what failed is needed below
                 self._send(index, message, deadline, timeout_s)
         except ConnectionRefusedError as error:
             refused = index - 1 if index and self._socket.family != socket.AF_UNIX else index

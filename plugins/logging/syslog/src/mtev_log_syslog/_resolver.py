@@ -67,7 +67,7 @@ class _LookUp:
 
     def _run(self, resolver: Resolver) -> None:
         try:
-            self.found = resolver._ask(0)  # noqa: SLF001  # one class in two parts
+            self.found = resolver._ask(0)  # one class in two parts
         except OSError as error:
             self.error = error
         finally:

@@ -21,7 +21,9 @@ EXPECTED = "expected udp://host:port, tcp://host:port, tls://host:port, unix:/pa
 """What a path may be, for messages."""
 
 _LONGEST_SOCKET_BYTES = 107
-_URL = re.compile(r"(?P<scheme>[a-z0-9+.-]+)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?::(?P<port>[0-9]{1,5}))?/?", re.I)
+_URL = re.compile(
+    r"(?P<scheme>[a-z0-9+.-]+)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?::(?P<port>[0-9]{1,5}))?/?", re.IGNORECASE
+)
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _NUMERIC = re.compile(r"[0-9.]+")
 

@@ -125,12 +125,7 @@ class SyslogBackend:
         local = options.address.transport is Transport.UNIX
         hostname = options.hostname or ("" if options.rfc == "3164" and local else socket.gethostname())
         header = Header(
-            options.facility,
-            options.severity,
-            hostname,
-            options.app_name or self._service,
-            self._process_id,
-            self._utc,
+            options.facility, options.severity, hostname, options.app_name or self._service, self._process_id, self._utc
         )
         if options.rfc == "3164":
             return rfc3164(header, self._body)

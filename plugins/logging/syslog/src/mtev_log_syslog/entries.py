@@ -26,19 +26,21 @@ __all__ = ["EntryHeader", "encode_entry", "encode_pair", "entry_pairs", "field_n
 
 _LONGEST_NAME = 64
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]")
-_OURS = frozenset((
-    "MESSAGE",
-    "PRIORITY",
-    "SYSLOG_FACILITY",
-    "SYSLOG_IDENTIFIER",
-    "SYSLOG_PID",
-    "SYSLOG_TIMESTAMP",
-    "MTEV_STREAM",
-    "CODE_FILE",
-    "CODE_LINE",
-    "TID",
-    "THREAD_NAME",
-))
+_OURS = frozenset(
+    (
+        "MESSAGE",
+        "PRIORITY",
+        "SYSLOG_FACILITY",
+        "SYSLOG_IDENTIFIER",
+        "SYSLOG_PID",
+        "SYSLOG_TIMESTAMP",
+        "MTEV_STREAM",
+        "CODE_FILE",
+        "CODE_LINE",
+        "TID",
+        "THREAD_NAME",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

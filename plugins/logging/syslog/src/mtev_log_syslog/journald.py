@@ -131,4 +131,3 @@ class JournaldBackend:
                     return
         finally:
             os.close(memory)
-

@@ -13,16 +13,7 @@ from mtev_log import Record
 
 __all__ = ["FACILITIES", "SEVERITIES", "facility_of", "severity", "severity_of"]
 
-SEVERITIES = {
-    "emerg": 0,
-    "alert": 1,
-    "crit": 2,
-    "err": 3,
-    "warning": 4,
-    "notice": 5,
-    "info": 6,
-    "debug": 7,
-}
+SEVERITIES = {"emerg": 0, "alert": 1, "crit": 2, "err": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 """RFC 5424, table 2, under the names of syslog.h."""
 
 _ALIASES = {"panic": 0, "emergency": 0, "critical": 2, "error": 3, "warn": 4, "informational": 6}

@@ -35,7 +35,7 @@ Message = Callable[[Record, int], bytes]
 _APP_NAME, _HOSTNAME, _MSGID, _PROCID, _PARAMETER = 48, 255, 32, 10, 32
 _TAG = 32
 _BOM = b"\xef\xbb\xbf"
-_NOT_IN_A_NAME = re.compile(r'[^!#-<>-\\^-~]')
+_NOT_IN_A_NAME = re.compile(r"[^!#-<>-\\^-~]")
 _NOT_IN_A_TAG = re.compile(r"[^A-Za-z0-9._/-]")
 _TO_ESCAPE = re.compile(r'(["\\\]])')
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -126,8 +126,9 @@ def timestamp(time_ns: int, *, utc: bool) -> str:
     return _timestamps(utc)(time_ns)
 
 
-def _timestamps(utc: bool) -> Callable[[int], str]:  # noqa: FBT001  # private, and the only parameter
-    known, second_text, zone = -1, "", ""
+def _timestamps(utc: bool) -> Callable[[int], str]:  # private, and the only parameter
+    known: int | None = None
+    second_text = zone = ""
 
     def stamp(time_ns: int) -> str:
         nonlocal known, second_text, zone

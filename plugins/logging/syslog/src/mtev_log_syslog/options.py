@@ -25,7 +25,7 @@ _STREAM = ("framing",)
 _STRUCTURED = ("bom", "sd_id")
 _REMOTE = ("connect_timeout",)
 _OPTIONS = ("app_name", "facility", "hostname", "max_bytes", "rfc", "severity", "write_timeout")
-_SD_ID = re.compile(r'(?=.{3,32}$)[!#-<>?A-\\^-~]+@[0-9]+(\.[0-9]+)*')
+_SD_ID = re.compile(r"(?=.{3,32}$)[!#-<>?A-\\^-~]+@[0-9]+(\.[0-9]+)*")
 _VISIBLE = re.compile(r"[!-~]+")
 _MOST_BYTES = {Transport.UDP: 65_507, Transport.UNIX: 1_048_576, Transport.TCP: 1_048_576, Transport.TLS: 1_048_576}
 _LEAST_TIMEOUT_S, _MOST_TIMEOUT_S = 0.01, 60.0
@@ -123,10 +123,7 @@ def read_options(settings: BackendSettings) -> SyslogOptions:
             "newline" if transport is Transport.UNIX else "octet-counting",
         ),
         read_value(
-            settings,
-            "max_bytes",
-            lambda text: parse_integer(text, LEAST_BYTES, _MOST_BYTES[transport]),
-            default_bytes,
+            settings, "max_bytes", lambda text: parse_integer(text, LEAST_BYTES, _MOST_BYTES[transport]), default_bytes
         ),
         read_value(settings, "bom", parse_boolean, False),
         read_value(settings, "connect_timeout", seconds, 3.0),
