@@ -6,6 +6,8 @@ import os
 import re
 import socket
 import ssl
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -227,8 +229,6 @@ def test_an_unknown_host_costs_no_line(opened, monkeypatch):
 
 
 def test_a_name_that_takes_for_ever_is_given_up(opened, monkeypatch, streams):
-    import threading
-
     receiver = streams(socket.AF_INET, LOCAL)
     known, asked = threading.Event(), []
     look_up = socket.getaddrinfo
@@ -347,7 +347,7 @@ def test_a_local_daemon_that_is_restarted(opened, datagrams, tmp_path):
     backend.write([line("one")])
     assert texts(first.all()) == ["one"]
     first.stop()
-    os.unlink(first.address)
+    Path(first.address).unlink()
     with pytest.raises(IncompleteWrite, match="Connection refused") as caught:
         backend.write([line("two"), line("three")])
     assert caught.value.written == 0
@@ -393,7 +393,7 @@ def test_trust_can_be_turned_off(opened, streams, server_context):
 
 
 def test_an_old_tls_is_refused(opened, streams, server_context, ca_chain):
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         server_context.maximum_version = ssl.TLSVersion.TLSv1_1
     receiver = streams(socket.AF_INET, LOCAL, server_context)
     with pytest.raises(IncompleteWrite, match=r"ssl|SSL|TLS"):

@@ -19,7 +19,8 @@ def settings(path="", type="syslog", format="plain", **config):
     ("path", "shown"),
     [
         ("", "unix:/dev/log"), ("/run/x", "unix:/run/x"), ("unix:/run/x", "unix:/run/x"), ("udp://a", "udp://a:514"),
-        ("tcp://a.b.", "tcp://a.b.:601"), ("TLS://[::1]", "tls://[::1]:6514"), ("udp://[fe80::1%eth0]:1", "udp://[fe80::1%eth0]:1"),
+        ("tcp://a.b.", "tcp://a.b.:601"), ("TLS://[::1]", "tls://[::1]:6514"),
+        ("udp://[fe80::1%eth0]:1", "udp://[fe80::1%eth0]:1"),
         ("tcp://127.0.0.1:65535/", "tcp://127.0.0.1:65535"),
     ],
 )  # fmt: skip
