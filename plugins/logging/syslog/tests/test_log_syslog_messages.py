@@ -154,7 +154,8 @@ def test_a_time_is_the_same_for_a_stranger(time_ns, utc):
     [
         (logging.CRITICAL, "x", 2), (logging.ERROR, "debug", 3), (logging.WARNING, "error/x", 4), (25, "x", 5),
         (logging.INFO, "notice/x", 6), (logging.DEBUG, "error", 7), (1, "x", 7), (0, "error", 3),
-        (0, "error/http/x", 3), (0, "notice/x", 5), (0, "info", 6), (0, "debug/x", 7), (0, "warning", 4), (0, "errors", 6), (0, "http/error", 6),
+        (0, "error/http/x", 3), (0, "notice/x", 5), (0, "info", 6), (0, "debug/x", 7),
+        (0, "warning", 4), (0, "errors", 6), (0, "http/error", 6),
     ],
 )  # fmt: skip
 def test_severities(level, stream, expected):

@@ -34,8 +34,6 @@ from .text import body_encoder
 
 __all__ = ["SyslogBackend"]
 
-_STRUCTURED_FORMATS = ("plain",)
-
 
 class SyslogBackend:
     """Sends lines to a syslog receiver. Thread-compatible, as every backend.
@@ -51,7 +49,7 @@ class SyslogBackend:
     def __init__(self, settings: BackendSettings, *, service: str = "mtev") -> None:
         self.options = read_options(settings)
         self._body = body_encoder(settings)
-        self._structured = settings.format in _STRUCTURED_FORMATS
+        self._structured = settings.format == "plain"
         self._utc = settings.utc
         self._service = service
         self._framing = FRAMINGS[self.options.framing]
@@ -165,11 +163,12 @@ class SyslogBackend:
             connection.drop()
 
     def _oversize(self, index: int, connected: socket.socket) -> None:
-        limit = min(self.options.max_bytes, len(self._encode(self._batch[index], self.options.max_bytes)))
+        record = self._batch[index]
+        limit = len(self._encode(record, self.options.max_bytes))
         while limit > LEAST_BYTES:
             limit = max(LEAST_BYTES, limit // 2)
             try:
-                connected.send(self._encode(self._batch[index], limit))
+                connected.send(self._encode(record, limit))
             except OSError as error:
                 if error.errno != errno.EMSGSIZE:
                     raise
