@@ -31,7 +31,8 @@ def test_addresses(path, shown):
 @pytest.mark.parametrize(
     "path",
     [
-        "x", "unix:x", "unix:///x", "http://a", "udp://", "udp://a:0", "udp://a:65536", "udp://::1", "udp://[::g]", "tcp://a b",
+        "x", "unix:x", "unix:///x", "http://a", "udp://", "udp://a:0", "udp://a:65536", "udp://::1",
+        "udp://[::g]", "tcp://a b",
         "tcp://-a", "tcp://a..b", "tcp://1.2.3", "tcp://a:x", "tcp://a/b", "/" + "x" * 200, "tcp://" + "a" * 64, "udp://ä",
     ],
 )  # fmt: skip
