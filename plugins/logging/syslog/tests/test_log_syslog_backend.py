@@ -449,6 +449,7 @@ def test_reload_looks_the_name_up_again(opened, streams, monkeypatch):
     assert [[words(each) for each in receiver.ended()] for receiver in (first, second)] == [[["one"]], [["two"]]]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_has_its_own_connection(opened, streams):
     receiver = streams(socket.AF_INET, LOCAL)
     backend = opened(url("tcp", receiver))
