@@ -145,11 +145,9 @@ class Faces(Plugin):
         return list(self.commands["show log"](line.removeprefix("show log").split()))
 
 
-async def until_armed(backend, count=1):
-    """Wait until so many wait for lines of a log."""
-    async with asyncio.timeout(30):
-        while len(backend._waiting.armed) != count:
-            await asyncio.sleep(0.001)
+def rewrite(running, old, new):
+    document = Path(running.kernel.document.path)
+    document.write_text(document.read_text().replace(old, new))
 
 
 @pytest.fixture
@@ -210,7 +208,7 @@ def test_lines_that_are_there_are_not_waited_for(faces):
     assert len(faces.get("/eventer/logs/m.json", since="1000", wait="60")) == 30
 
 
-def test_lines_to_come_are_waited_for(faces):
+def test_lines_to_come_are_waited_for(faces, until_armed):
     async def scenario():
         waiting = asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60"))
         await until_armed(faces.logs.backend("m"))
@@ -227,7 +225,7 @@ def test_where_none_comes_the_answer_is_empty(faces):
     assert faces.logs.backend("m")._waiting.free == MAX_WAITING
 
 
-def test_the_end_of_the_service_is_not_waited_for(faces):
+def test_the_end_of_the_service_is_not_waited_for(faces, until_armed):
     async def scenario():
         waiting = asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60"))
         await until_armed(faces.logs.backend("m"))
@@ -237,12 +235,11 @@ def test_the_end_of_the_service_is_not_waited_for(faces):
     assert asyncio.run(scenario()) == (b"[]\n", b"[]\n")
 
 
-def test_a_log_that_is_replaced_is_not_waited_for(faces, running):
+def test_a_log_that_is_replaced_is_not_waited_for(faces, running, until_armed):
     async def scenario():
         waiting = asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60"))
         await until_armed(faces.logs.backend("m"))
-        document = Path(running.kernel.document.path)
-        document.write_text(document.read_text().replace('path="100"', 'path="101"'))
+        rewrite(running, 'path="100"', 'path="101"')
         await asyncio.wrap_future(running.kernel.reload())
         return (await waiting).body
 
@@ -250,7 +247,7 @@ def test_a_log_that_is_replaced_is_not_waited_for(faces, running):
     assert faces.get("/eventer/logs/m.json", since="29") == []
 
 
-def test_a_log_that_a_reload_keeps_is_still_waited_for(faces, running):
+def test_a_log_that_a_reload_keeps_is_still_waited_for(faces, running, until_armed):
     async def scenario():
         waiting = asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60"))
         await until_armed(faces.logs.backend("m"))
@@ -261,7 +258,7 @@ def test_a_log_that_a_reload_keeps_is_still_waited_for(faces, running):
     assert [each["line"] for each in asyncio.run(scenario())] == ["after it\n"]
 
 
-def test_only_so_many_wait(faces):
+def test_only_so_many_wait(faces, until_armed):
     async def scenario():
         backend = faces.logs.backend("m")
         waiting = [

@@ -56,16 +56,14 @@ def test_on_several_loops_at_once(backend):
     assert [[entry.idx for entry in each] for each in found.values()] == [[0]] * 3
 
 
-def test_a_line_that_is_dropped_wakes_nobody_for_good():
+def test_a_line_that_is_dropped_wakes_nobody_for_good(until_armed):
     backend = MemoryBackend(BackendSettings("m", path=",60"))
 
     async def scenario():
         waiting = asyncio.create_task(backend.next_lines(wait_s=30))
-        while not backend._waiting.armed:
-            await asyncio.sleep(0)
+        await until_armed(backend)
         backend.write([line("x" * 100)])
-        while not backend._waiting.armed:
-            await asyncio.sleep(0)
+        await until_armed(backend)
         backend.write([line("short")])
         return await waiting
 
@@ -73,26 +71,24 @@ def test_a_line_that_is_dropped_wakes_nobody_for_good():
     assert backend.dropped == 1
 
 
-def test_a_closed_log_is_not_waited_for_until_it_is_opened_again(backend):
+def test_a_closed_log_is_not_waited_for_until_it_is_opened_again(backend, until_armed):
     backend.close()
     assert asyncio.run(backend.next_lines(wait_s=30)) == []
     backend.open()
 
     async def scenario():
         waiting = asyncio.create_task(backend.next_lines(wait_s=30))
-        while not backend._waiting.armed:
-            await asyncio.sleep(0)
+        await until_armed(backend)
         backend.close()
         return await waiting
 
     assert asyncio.run(scenario()) == []
 
 
-def test_whoever_is_gone_leaves_nothing(backend):
+def test_whoever_is_gone_leaves_nothing(backend, until_armed):
     async def scenario():
         waiting = [asyncio.create_task(backend.next_lines(wait_s=30)) for _ in range(3)]
-        while len(backend._waiting.armed) < 3:
-            await asyncio.sleep(0)
+        await until_armed(backend, 3)
         for each in waiting:
             each.cancel()
         return await asyncio.gather(*waiting, return_exceptions=True)
