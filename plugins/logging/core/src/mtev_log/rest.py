@@ -6,8 +6,8 @@
     PUT     /mtev/logs/<name>/outlets/<outlet>      let it feed another; {"filter": "..."} or nothing
     DELETE  /mtev/logs/<name>/outlets/<outlet>      the reverse
 
-1. Changes need `<logs rest_write="on">`, as those of the document need `<conf rest_write="on">`; 403 otherwise. They last
-   until the configuration is next read, as those of the console do.
+1. Changes need `<logs rest_write="on">`, as those of the document need `<conf rest_write="on">`; 403 otherwise. They
+   last until the configuration is next read, as those of the console do.
 2. Each is said in the log, and by whom. What takes lines away is said before it is done, so that nobody can silence it.
 3. What is refused is `{"error": ...}`; nothing has changed then.
 4. Options of backends may be secret, so their values are not shown.
