@@ -68,6 +68,8 @@ class LogPlugin(Plugin):
         self._logs.open()
         self._enable_debug()
         self._bridge.install()
+        if (call := self.context.hooks.site(hookspecs.mtev_log_streams).call) is not None:
+            call(self._logs)
 
     def stop(self) -> None:
         """Give the standard library's logging back, then write out and close everything."""
