@@ -179,7 +179,8 @@ def test_every_request_is_in_the_access_log(service):
     headers = {"Authorization": "Basic c2VjcmV0", "User-Agent": 'me "too"'}
     assert ask(service, "/none?x=%221", headers=headers)[0] == 404
     logs = service.service(Logs)
-    until(lambda: logs.flush("requests.json") and logs.backend("requests.json").lines_since(), "it is logged")
+    for name in ("requests", "requests.json"):
+        until(lambda name=name: logs.flush(name) and logs.backend(name).lines_since(), f"it is in {name}")
     (text,) = (entry.text.decode() for entry in logs.backend("requests").lines_since())
     assert re.search(
         r'127\.0\.0\.1 - - \[.* \+0000\] "GET /none\?x=%221 HTTP/1\.1" 404 22 "-" "me \\x22too\\x22"\n$', text
@@ -202,4 +203,5 @@ def test_every_request_is_in_the_access_log(service):
     assert "c2VjcmV0" not in entry.text.decode()
     ask(service, "/capa.json")
     until(lambda: logs.flush("requests") and len(logs.backend("requests").lines_since()) == 2, "it is logged")
+    logs.flush("requests.json")
     assert len(logs.backend("requests.json").lines_since()) == 1
