@@ -120,12 +120,12 @@ class Faces(Plugin):
         self.context.hooks.site(self.Hooks.mtev_rest_routes).call(self)
         self.context.hooks.site(self.Hooks.mtev_console_commands).call(self)
 
-    def resource(self, method, base, expression, function, *, summary):
+    def resource(self, method, base, expression, function, *, summary, **others):
         assert summary
-        assert method == "GET"
-        self.routes.append((base, re.compile(expression), function))
+        if method == "GET":
+            self.routes.append((base, re.compile(expression), function))
 
-    def command(self, words, function, *, summary, usage=""):
+    def command(self, words, function, *, summary, **others):
         assert summary
         self.commands[words] = function
 
