@@ -7,7 +7,7 @@ mtev_rest_get_handler           ABORT: 404; DONE: `fastpath` instead of the rout
 access control                  denied: 403, or what rest_auth_denied says; the log has the rule
 handler                         HttpError: its status; anything else: 500 with an id that is in the log
 http_response_starting          for every response from here
-http_request_log                once it is sent
+http_request_log                once it is sent; ABORT: it is not written to the stream http/access
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, fields
 
 from mtev_kernel import ABORT, DONE, Context, HookResult, HookSite
 
-from . import hookspecs
+from . import _access_log, hookspecs
 from ._acl import AccessLists, Verdict
 from ._engine import malformed
 from ._request import Request
@@ -70,10 +70,12 @@ class RestDispatcher:
 
     Attributes:
         access: the access control lists in force; replaced as a whole.
+        access_log: the stream that gets a line for each request.
     """
 
     def __init__(self, router: Router, sites: Sites, log: logging.Logger) -> None:
         self.access = AccessLists()
+        self.access_log = _access_log.NOWHERE
         self._router = router
         self._sites = sites
         self._log = log
@@ -98,9 +100,15 @@ class RestDispatcher:
         return response
 
     def completed(self, request: Request, response: Response, sent_bytes: int) -> None:
-        """Tell the access log."""
-        if (log := self._sites.request_log.call) is not None:
-            log(request, response, sent_bytes, time.perf_counter() - request.started_s)
+        """Tell whoever logs requests, and the access log."""
+        told, stream = self._sites.request_log.call, self.access_log
+        if told is None and not stream.material:
+            return
+        latency_s = time.perf_counter() - request.started_s
+        if told is not None and told(request, response, sent_bytes, latency_s) is ABORT:
+            return
+        if stream.material:
+            _access_log.write(stream, request, response, sent_bytes, latency_s)
 
     async def _answer(self, request: Request) -> Response:
         try:

@@ -94,7 +94,7 @@ def http_response_starting(request: Request, response: Response) -> HookResult |
 
 @hookspec
 def http_request_log(request: Request, response: Response, sent_bytes: int, latency_s: float) -> HookResult | None:
-    """A response was sent, or its peer left: the place for access logs.
+    """A response was sent, or its peer left: the place for logs of requests. Then `http/access` gets its line.
 
     Args:
         request: the request.
@@ -103,5 +103,5 @@ def http_request_log(request: Request, response: Response, sent_bytes: int, late
         latency_s: from the complete header of the request to the last byte of the response.
 
     Returns:
-        ABORT keeps later implementations, the access log among them, from being called (libmtev).
+        ABORT keeps later implementations from being called, and the line out of `http/access` (libmtev).
     """

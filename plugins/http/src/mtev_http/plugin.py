@@ -11,6 +11,7 @@ from mtev_kernel import ConfigurationError, Context, Plugin, PluginListing, Plug
 from mtev_listener import Listeners
 
 from . import hookspecs
+from ._access_log import STREAM, Streams
 from ._config import RestSettings, read_access, read_settings
 from ._dispatch import RestDispatcher, Sites
 from ._engines import Engines
@@ -113,6 +114,11 @@ class HttpPlugin(Plugin):
         """Take the access control lists of the new configuration."""
         if event.concerns("rest"):
             self._dispatcher.access = read_access(event.configuration)
+
+    @hookimpl(optional=True)
+    def mtev_log_streams(self, logs: Streams) -> None:
+        """Write a line for each request to the stream `http/access`."""
+        self._dispatcher.access_log = logs.stream(STREAM)
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: _Console) -> None:

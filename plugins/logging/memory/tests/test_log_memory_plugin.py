@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.resources
+import json
 import re
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from mtev_kernel import ConfigurationError, Plugin, hookspec
+from mtev_kernel import ConfigurationError, Plugin, hookspec, hookspecs
 from mtev_kernel.testing import PluginConformance, inline
 from mtev_log import BackendSettings, Logs
 from mtev_log.testing import BackendConformance, line
 from mtev_log_memory import MemoryBackend
+from mtev_log_memory.backend import MAX_WAITING
 from mtev_log_memory.plugin import LogMemoryPlugin
 
 
@@ -79,6 +84,13 @@ def test_reading_while_others_write():
     assert backend.lines_since()[-1].idx == 599
 
 
+@dataclass
+class Asked:
+    """A request."""
+
+    query: dict[str, str]
+
+
 class Faces(Plugin):
     """Stands for REST and the console."""
 
@@ -108,38 +120,55 @@ class Faces(Plugin):
         self.context.hooks.site(self.Hooks.mtev_rest_routes).call(self)
         self.context.hooks.site(self.Hooks.mtev_console_commands).call(self)
 
-    def view(self, base, expression, function, *, summary):
+    def resource(self, method, base, expression, function, *, summary, **others):
         assert summary
-        self.routes.append((base, re.compile(expression), function))
+        if method == "GET":
+            self.routes.append((base, re.compile(expression), function))
 
-    def command(self, words, function, *, summary, usage=""):
+    def command(self, words, function, *, summary, **others):
         assert summary
         self.commands[words] = function
 
-    def get(self, path, **query):
+    async def ask(self, path, **query):
         for base, expression, function in self.routes:
             if path.startswith(base) and (match := expression.search(path[len(base) :])):
-                return function(query, *match.groups())
+                return await function(Asked(query), *match.groups())
         raise AssertionError(f"no route for {path}")
+
+    def get(self, path, **query):
+        answer = asyncio.run(self.ask(path, **query))
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        assert answer.body.endswith(b"]\n")
+        return json.loads(answer.body)
 
     def type(self, line):
         return list(self.commands["show log"](line.removeprefix("show log").split()))
 
 
+def rewrite(running, old, new):
+    document = Path(running.kernel.document.path)
+    document.write_text(document.read_text().replace(old, new))
+
+
 @pytest.fixture
-def faces(mtev_kernel):
-    running = mtev_kernel(
+def running(mtev_kernel):
+    return mtev_kernel(
         """<app><logs>
              <log name="m" type="memory" path="100"/>
              <log name="x"><outlet name="m"/></log>
            </logs></app>""",
         plugins=[inline(Faces)],
     )
+
+
+@pytest.fixture
+def faces(running):
     stream = running.service(Logs).stream("x")
     for number in range(30):
         stream.log(f"line {number}")
     made = running.service(Faces)
     made.logs = running.service(Logs)
+    made.logs.flush("m")
     return made
 
 
@@ -164,6 +193,94 @@ def test_rest_shows_those_since_or_the_last(faces):
 def test_rest_refuses_what_is_no_number(faces, query):
     with pytest.raises(ValueError, match=f"{next(iter(query))}: '.*' is not a number"):
         faces.get("/eventer/logs/m.json", **query)
+
+
+@pytest.mark.parametrize("wait", ["0", "-1", "61", "60.1", "x", "nan", "inf", "1e1", "1_0", "\u0663", "9" * 400])
+def test_rest_refuses_to_wait_otherwise(faces, wait):
+    with pytest.raises(ValueError, match="wait: '.*' is not a number of seconds above 0, 60 at most"):
+        faces.get("/eventer/logs/m.json", wait=wait)
+
+
+def test_lines_that_are_there_are_not_waited_for(faces):
+    faces.logs.flush("m")
+    assert [each["idx"] for each in faces.get("/eventer/logs/m.json", since="27", wait="60")] == [28, 29]
+    assert [each["idx"] for each in faces.get("/eventer/logs/m.json", last="2", wait="60")] == [28, 29]
+    assert len(faces.get("/eventer/logs/m.json", since="1000", wait="60")) == 30
+
+
+def test_lines_to_come_are_waited_for(faces, until_armed):
+    async def scenario():
+        waiting = asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60"))
+        await until_armed(faces.logs.backend("m"))
+        faces.logs.stream("x").log("the next one")
+        return json.loads((await waiting).body)
+
+    assert [(each["idx"], each["line"]) for each in asyncio.run(scenario())] == [(30, "the next one\n")]
+
+
+def test_where_none_comes_the_answer_is_empty(faces):
+    faces.logs.flush("m")
+    assert faces.get("/eventer/logs/m.json", since="29", wait="0.01") == []
+    assert faces.get("/eventer/logs/m.json", since="29", wait=".01") == []
+    assert faces.logs.backend("m")._waiting.free == MAX_WAITING
+
+
+def test_the_end_of_the_service_is_not_waited_for(faces, until_armed):
+    async def scenario():
+        waiting = asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60"))
+        await until_armed(faces.logs.backend("m"))
+        faces.context.hooks.site(hookspecs.mtev_stopping).call("the test says so")
+        return (await waiting).body, (await faces.ask("/eventer/logs/m.json", since="29", wait="60")).body
+
+    assert asyncio.run(scenario()) == (b"[]\n", b"[]\n")
+
+
+def test_a_log_that_is_replaced_is_not_waited_for(faces, running, until_armed):
+    async def scenario():
+        waiting = asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60"))
+        await until_armed(faces.logs.backend("m"))
+        rewrite(running, 'path="100"', 'path="101"')
+        await asyncio.wrap_future(running.kernel.reload())
+        return (await waiting).body
+
+    assert asyncio.run(scenario()) == b"[]\n"
+    assert faces.get("/eventer/logs/m.json", since="29") == []
+
+
+def test_a_log_that_a_reload_keeps_is_still_waited_for(faces, running, until_armed):
+    async def scenario():
+        waiting = asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60"))
+        await until_armed(faces.logs.backend("m"))
+        await asyncio.wrap_future(running.kernel.reload())
+        faces.logs.stream("x").log("after it")
+        return json.loads((await waiting).body)
+
+    assert [each["line"] for each in asyncio.run(scenario())] == ["after it\n"]
+
+
+def test_only_so_many_wait(faces, until_armed):
+    async def scenario():
+        backend = faces.logs.backend("m")
+        waiting = [
+            asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60")) for _ in range(MAX_WAITING)
+        ]
+        await until_armed(backend, MAX_WAITING)
+        refused = await faces.ask("/eventer/logs/m.json", since="29", wait="60")
+        at_once = await faces.ask("/eventer/logs/m.json", since="28", wait="60")
+        waiting.pop().cancel()
+        await until_armed(backend, MAX_WAITING - 1)
+        waiting.append(asyncio.create_task(faces.ask("/eventer/logs/m.json", since="29", wait="60")))
+        await until_armed(backend, MAX_WAITING)
+        faces.logs.stream("x").log("for all")
+        answers = await asyncio.gather(*waiting)
+        return refused, at_once, answers, backend._waiting.free
+
+    refused, at_once, answers, free = asyncio.run(scenario())
+    assert (refused.status, refused.headers) == (503, {"Retry-After": "5"})
+    assert json.loads(refused.body) == {"error": "64 wait for lines of this log already"}
+    assert [each["idx"] for each in json.loads(at_once.body)] == [29]
+    assert {each.body for each in answers} == {answers[0].body}
+    assert free == MAX_WAITING
 
 
 @pytest.mark.parametrize("name", ["unknown", "error", "x", "deep/unknown"])

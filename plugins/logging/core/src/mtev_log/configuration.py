@@ -23,7 +23,7 @@ from .gates import GateSettings, parse_rate
 from .graph import Graph, check_name
 from .sink import QUEUE_LINES, Overflow, SinkOptions
 
-__all__ = ["StreamSettings", "build_graph", "read_streams"]
+__all__ = ["StreamSettings", "build_graph", "read_rest_write", "read_streams"]
 
 _LOG = (
     "name",
@@ -121,6 +121,16 @@ def read_streams(configuration: Configuration) -> tuple[list[StreamSettings], li
     return list(found.values()), notices
 
 
+def read_rest_write(configuration: Configuration) -> bool:
+    """Whether streams may be changed over REST: a `<logs>` says `rest_write="on"`, and none says otherwise.
+
+    Raises:
+        ConfigurationError: one says neither.
+    """
+    stated = [section.boolean("rest_write", None) for section in configuration.sections("logs") if section.enabled]
+    return True in stated and False not in stated
+
+
 def build_graph(streams: Sequence[StreamSettings]) -> Graph:
     """The graph that the settings describe, the built-in streams included.
 
@@ -152,7 +162,7 @@ def _check_element(section: Section) -> list[str]:
     if name == "outlet":
         known: tuple[str, ...] = _OUTLET
     else:
-        known = (*_LOG, *_OF_BACKENDS, *_ANYWHERE)
+        known = (*_LOG, *_OF_BACKENDS, *_ANYWHERE, *(("rest_write",) if name == "logs" else ()))
     notices = []
     for attribute in section.attributes:
         if ":" in attribute:

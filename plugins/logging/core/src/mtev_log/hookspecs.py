@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from mtev_kernel import HookResult, hookspec
 
 if TYPE_CHECKING:
+    from .logs import Logs
     from .record import Record
     from .stream import LogStream
 
-__all__ = ["mtev_log_line", "mtev_log_plain"]
+__all__ = ["mtev_log_line", "mtev_log_plain", "mtev_log_streams"]
 
 
 @hookspec
@@ -45,4 +46,17 @@ def mtev_log_plain(stream: LogStream, record: Record, text: bytes) -> HookResult
 
     Note:
         libmtev's hook of the same name; as `mtev_log_line`, after it.
+    """
+
+
+@hookspec
+def mtev_log_streams(logs: Logs) -> HookResult | None:
+    """The log has started: get the streams that you log to. Called once.
+
+    Args:
+        logs: the streams.
+
+    Note:
+        For plugins that work without the log too: declare the implementation `optional`. Others require the service
+        `Logs`.
     """

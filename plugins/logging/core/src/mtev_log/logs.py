@@ -331,8 +331,12 @@ class Logs:
         self._tell_watchers()
         return True
 
-    def describe(self, name: str) -> dict[str, object]:
+    def describe(self, name: str, *, nested: bool = True) -> dict[str, object]:
         """A stream as JSON-able data, in libmtev's shape, and how its backend is.
+
+        Args:
+            name: the stream.
+            nested: tell of each outlet what it feeds in turn, as libmtev does.
 
         Raises:
             LookupError: there is no such stream.
@@ -366,7 +370,7 @@ class Logs:
                 if sink.failing:
                     told["failing"] = sink.failing
             if node.outlets:
-                told["outlets"] = [self._terse(edge) for edge in node.outlets]
+                told["outlets"] = [self._terse(edge, nested) for edge in node.outlets]
             return told
 
     def outlets(self, name: str) -> tuple[str, ...]:
@@ -374,6 +378,15 @@ class Logs:
         with self._lock:
             node = self._graph.nodes.get(name)
             return () if node is None else tuple(edge.name for edge in node.outlets)
+
+    def filter_between(self, name: str, outlet: str) -> str | None:
+        """The filter of what one stream feeds another; `""` for none, None where it feeds nothing."""
+        with self._lock:
+            node = self._graph.nodes.get(name)
+            for edge in () if node is None else node.outlets:
+                if edge.name == outlet:
+                    return "" if edge.filter is None else edge.filter.text
+            return None
 
     @property
     def counted(self) -> list[str]:
@@ -468,12 +481,12 @@ class Logs:
     def _all_sinks(self) -> list[Sink]:
         return list(self._sinks.values())
 
-    def _terse(self, edge: Outlet) -> dict[str, object]:
+    def _terse(self, edge: Outlet, nested: bool) -> dict[str, object]:
         told: dict[str, object] = {"name": edge.name}
         if edge.filter is not None:
             told["filter"] = edge.filter.text
-        if outlets := self._graph.nodes[edge.name].outlets:
-            told["outlets"] = [self._terse(below) for below in outlets]
+        if nested and (outlets := self._graph.nodes[edge.name].outlets):
+            told["outlets"] = [self._terse(below, nested) for below in outlets]
         return told
 
     def _graph_of(self, wanted: Sequence[StreamSettings]) -> Graph:

@@ -11,10 +11,11 @@ from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
 from . import hookspecs
 from ._metrics import Metrics, register_metrics
 from .bridge import Bridge
-from .configuration import StreamSettings, build_graph, read_streams
+from .configuration import StreamSettings, build_graph, read_rest_write, read_streams
 from .console import CommandRegistry, register
 from .errors import LogError
 from .logs import Logs
+from .rest import LogRoutes, RestRegistry
 
 __all__ = ["LogPlugin"]
 
@@ -38,6 +39,7 @@ class LogPlugin(Plugin):
         self._bridge = Bridge(self._logs)
         self._wanted: list[StreamSettings] = []
         self._debug = False
+        self._rest_write = False
         context.services.publish(Logs, self._logs)
 
     def configure(self) -> None:
@@ -66,6 +68,8 @@ class LogPlugin(Plugin):
         self._logs.open()
         self._enable_debug()
         self._bridge.install()
+        if (call := self.context.hooks.site(hookspecs.mtev_log_streams).call) is not None:
+            call(self._logs)
 
     def stop(self) -> None:
         """Give the standard library's logging back, then write out and close everything."""
@@ -77,6 +81,7 @@ class LogPlugin(Plugin):
         """Refuse a document whose `<logs>` cannot be followed."""
         if proposal.concerns("logs"):
             try:
+                read_rest_write(proposal.configuration)
                 self._logs.check(read_streams(proposal.configuration)[0], self._hint)
             except ConfigurationError as error:
                 proposal.refuse(error)
@@ -100,6 +105,11 @@ class LogPlugin(Plugin):
         register(console, self._logs)
 
     @hookimpl(optional=True)
+    def mtev_rest_routes(self, rest: RestRegistry) -> None:
+        """Add the routes that show and change streams."""
+        LogRoutes(self._logs, lambda: self._rest_write, self.context.log).register(rest)
+
+    @hookimpl(optional=True)
     def mtev_stats_metrics(self, stats: Metrics) -> None:
         """Show how the streams and their backends do."""
         register_metrics(stats, self._logs)
@@ -116,7 +126,9 @@ class LogPlugin(Plugin):
             self._logs.set_flags("debug", enabled=True, debug=True)
 
     def _read(self) -> list[StreamSettings]:
-        wanted, notices = read_streams(self.context.services.require(Configuration))
+        configuration = self.context.services.require(Configuration)
+        wanted, notices = read_streams(configuration)
+        self._rest_write = read_rest_write(configuration)
         for notice in notices:
             self.context.warn(notice)
         return wanted

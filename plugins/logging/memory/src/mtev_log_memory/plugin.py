@@ -6,7 +6,8 @@ from mtev_kernel import ConfigurationError, Context, Plugin, hookimpl
 from mtev_log import Logs
 
 from .backend import MemoryBackend
-from .views import CommandRegistry, RestRoutes, register_command, register_view
+from .console import CommandRegistry, register_command
+from .rest import LogLines, RestRoutes
 
 __all__ = ["LogMemoryPlugin"]
 
@@ -21,6 +22,7 @@ class LogMemoryPlugin(Plugin):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._logs = context.services.require(Logs)
+        self._lines = LogLines(self._logs)
 
     def configure(self) -> None:
         """Register the type; refuse options, for they belong to each `<log>`."""
@@ -34,8 +36,13 @@ class LogMemoryPlugin(Plugin):
 
     @hookimpl(optional=True)
     def mtev_rest_routes(self, rest: RestRoutes) -> None:
-        """Add the view of memory logs."""
-        register_view(rest, self._logs)
+        """Add the route of memory logs."""
+        self._lines.register(rest)
+
+    @hookimpl
+    def mtev_stopping(self) -> None:
+        """Answer those who wait for lines, for the end of the service waits for them."""
+        self._lines.end_waits()
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: CommandRegistry) -> None:
