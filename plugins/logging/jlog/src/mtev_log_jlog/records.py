@@ -88,7 +88,7 @@ def take(layout: Layout, data: bytes, after: Position, *, ends: bool) -> tuple[l
     positions: Iterable[Position] = map(
         _position, zip(repeat(log), range(marker + 1, marker + 1 + len(bodies)), strict=False)
     )
-    return list(map(_entry, zip(positions, times, bodies))), at
+    return list(map(_entry, zip(positions, times, bodies, strict=False))), at
 
 
 @dataclass(frozen=True, slots=True)
