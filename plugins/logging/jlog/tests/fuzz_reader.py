@@ -176,7 +176,7 @@ def check(data: bytes, folder: Path) -> None:
     except NoSuchJournal:
         return  # nothing is left of it
     again = journal.repair()
-    assert not (again.metastore or again.checkpoints or again.removed_bytes or again.indexes), again
+    assert again == type(again)(False, (), {}, ()), again
     for log in journal.segments():
         report = journal.report(log)
         assert not report.damaged_bytes, report
@@ -193,7 +193,9 @@ def check(data: bytes, folder: Path) -> None:
             assert found, "the end is missing"
             assert found[-1] == b"the end"
         if "order" not in touched:
-            places = [bodies.index(body) for body in found if body in bodies]
+            places = [
+                bodies.index(body) for body in found if body in bodies and body != b"left"
+            ]  # which comes when it can
             assert places == sorted(set(places)), "records are out of order"
 
 

@@ -78,7 +78,7 @@ class Compression(IntEnum):
 MAGICS = (PLAIN_MAGIC, *(COMPRESSED_MAGIC | each for each in Compression))
 """Those that there are."""
 
-FOREIGN = "it holds records of another kind than the metastore says; 'mtev-jlog repair' finds out which"
+FOREIGN = "it holds records of another kind than the metastore says; 'mtev-jlog data --repair' finds out which"
 
 
 class Position(NamedTuple):

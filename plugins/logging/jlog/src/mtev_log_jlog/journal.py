@@ -281,8 +281,8 @@ class Journal:
         removed: dict[int, int] = {}
         wrong: list[int] = []
         if segments:
-            Writer(self._files, salvage=True).close()
             removed = {log: count for log in there if (count := self._squeeze(Layout(meta.magic), log))}
+            Writer(self._files, salvage=True).close()
             wrong = [log for log in self._files.indexes() if self._index_is_wrong(log)]
             for log in wrong:
                 self._files.remove_index(log)

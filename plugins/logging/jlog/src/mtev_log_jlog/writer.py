@@ -29,7 +29,7 @@ from typing import Self
 from ._files import Files, locked, pwrite_all
 from .codec import FOREIGN, LAST_SEGMENT, Layout, segment_name
 from .errors import AppendFailed, DamagedJournal, JournalError
-from .records import scan
+from .records import damage, scan
 
 __all__ = ["Durability", "Writer"]
 
@@ -243,11 +243,11 @@ class Writer:
             used = int.from_bytes(data[:4], _BYTE_ORDER)
             sound = 4 + used <= len(data)
             left = data[4 : 4 + used]
-            found = scan(self._layout, left, closed=True)
+            gone, _ = damage(self._layout, left)
+            whole = [left] if sound and not gone else []
             if self._salvage:
-                whole = [left[at : at + self._layout.stored_size(left, at)] for at in found.offsets]
-            else:
-                whole = [] if found.damaged or not sound else [left]
+                edges = [0, *(edge for each in gone for edge in each), len(left)]
+                whole = [left[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
             if any(whole):
                 self._enter_segment()
                 with locked(self._fd):
