@@ -101,6 +101,18 @@ def test_a_body_that_cannot_be_restored_goes_with_a_repair_and_costs_no_other(tm
     assert read(journal) == [b"4" * 50]
 
 
+def test_a_subscriber_behind_the_end_of_a_repaired_segment_gets_what_comes(tmp_path):
+    journal = make(tmp_path, b"1", b"2")
+    assert read(journal) == [b"1", b"2"]
+    journal.set_position("a", Position(0, 2))
+    path = journal.path / "00000000"
+    path.write_bytes(path.read_bytes()[5:])
+    journal.repair()
+    with journal.writer() as writer:
+        writer.append(b"3")
+    assert read(journal) == [b"3"]
+
+
 def test_large_records_and_more_than_a_piece_of_small_ones(tmp_path):
     bodies = [b"x" * 300_000, b"y", *[b"%d" % number for number in range(20_000)], b"z" * 600_000]
     assert read(make(tmp_path, *bodies)) == bodies

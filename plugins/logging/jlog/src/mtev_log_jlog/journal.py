@@ -282,6 +282,7 @@ class Journal:
         wrong: list[int] = []
         if segments:
             removed = {log: count for log in there if (count := self._squeeze(Layout(meta.magic), log))}
+            self._bring_back()
             Writer(self._files, salvage=True).close()
             wrong = [log for log in self._files.indexes() if self._index_is_wrong(log)]
             for log in wrong:
@@ -359,6 +360,13 @@ class Journal:
     def _index_is_wrong(self, log: int) -> bool:
         there = self._files.segment_size(log) >= 0
         return not there or self.report(log).index is IndexState.WRONG
+
+    def _bring_back(self) -> None:
+        """Move the subscribers behind the end of their segment to it: what is appended next is theirs."""
+        for name, position in self._files.checkpoints().items():
+            records = self.report(position.log).records
+            if position.marker > records:
+                self._files.set_checkpoint(name, Position(position.log, records), durable=True)
 
     def _make_up_for(self, log: int, numbers: list[int]) -> None:
         """Move the subscribers that are behind records that are about to go: those after them get other numbers."""
