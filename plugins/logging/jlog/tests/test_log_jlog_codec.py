@@ -16,13 +16,12 @@ from mtev_log_jlog.codec import (
     Metastore,
     Position,
     checkpoint_name,
-    damage,
-    scan,
     segment_name,
     segment_number,
     subscriber_of,
 )
 from mtev_log_jlog.errors import DamagedJournal
+from mtev_log_jlog.records import damage, scan, take
 
 bodies = st.lists(st.binary(max_size=60), max_size=12)
 layouts = st.sampled_from([None, Compression.NULL, Compression.LZ4]).map(Layout.of)
@@ -70,7 +69,8 @@ def test_names():
         assert segment_number(name) is None
     assert checkpoint_name("stratcon") == "cp.7374726174636f6e"
     assert subscriber_of("cp.7374726174636f6e") == "stratcon"
-    for name in ("cp.", "cp.7", "cp.xy", "pre_commit"):
+    assert checkpoint_name(subscriber_of("cp.ff")) == "cp.ff"
+    for name in ("cp.", "cp.7", "cp.xy", "cp.6 1", "cp.FF", "pre_commit"):
         assert subscriber_of(name) is None
 
 
@@ -107,7 +107,7 @@ def test_a_cut_segment_has_the_records_before_the_cut(layout, texts, data):
     assert len(found.offsets) == kept
     assert found.end == end
     assert found.incomplete == (cut > end)
-    assert damage(layout, whole[:cut]) == ([(end, cut)] if cut > end else [])
+    assert damage(layout, whole[:cut])[0] == ([(end, cut)] if cut > end else [])
 
 
 @settings(deadline=None, max_examples=300)
@@ -141,7 +141,29 @@ def test_whatever_is_on_the_disk_every_byte_is_a_record_or_damage(layout, texts,
         try:
             layout.decode(bytes(data), offset, Position(0, number))
         except DamagedJournal:
-            assert layout.compression is Compression.LZ4
+            assert layout.compression is not None
+
+
+@settings(deadline=None, max_examples=300)
+@given(layouts, bodies, st.lists(st.tuples(st.integers(0, 800), st.integers(0, 255)), max_size=4), st.booleans())
+def test_what_is_taken_at_once_is_what_a_scan_finds_first(layout, texts, changes, ends):
+    data = bytearray(b"".join(layout.encode(texts, 1)))
+    for where, value in changes:
+        if data:
+            data[where % len(data)] = value
+    entries, used = take(layout, bytes(data), Position(3, 7), ends=ends)
+    found = scan(layout, data)
+    assert used == sum(layout.stored_size(data, offset) for offset in found.offsets[: len(entries)])
+    for number, (entry, offset) in enumerate(zip(entries, found.offsets, strict=False), 8):
+        assert entry == layout.decode(bytes(data), offset, Position(3, number))
+    if not changes:
+        assert len(entries) in ((len(texts),) if ends else (len(texts), len(texts) - 1))
+
+
+def test_memory_for_a_body_is_taken_only_when_it_can_be_that_large():
+    record = words(COMPRESSED_MAGIC | 1, 0, 0, 2**28, 5) + b"\x50abcd"
+    with pytest.raises(DamagedJournal, match="5 bytes are no 268435456"):
+        Layout(COMPRESSED_MAGIC | 1).decode(record, 0, Position(0, 1))
 
 
 @pytest.mark.parametrize("piece", [b"\x18\x73\x3a\x66", struct.pack("=4I", PLAIN_MAGIC, 0, 0, 2**31), b"\x18"])
@@ -152,6 +174,6 @@ def test_a_file_full_of_false_headers_takes_no_time(piece):
 
 def test_a_body_that_claims_to_be_huge_is_damage():
     record = words(PLAIN_MAGIC, 0, 0, 2**32 - 1) + b"x"
-    assert damage(Layout(PLAIN_MAGIC), record) == [(0, 17)]
+    assert damage(Layout(PLAIN_MAGIC), record) == ([(0, 17)], [])
     with pytest.raises(ValueError, match="at most"):
         Layout(PLAIN_MAGIC).encode([memoryview(b"").tobytes() + bytes(2**28 + 1)], 0)

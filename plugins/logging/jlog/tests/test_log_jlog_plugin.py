@@ -176,7 +176,14 @@ def test_the_command_from_end_to_end(tmp_path, capfdbinary, monkeypatch):
     assert run("clean") == (DONE, "")
     segment = tmp_path / "j/00000000"
     size = segment.stat().st_size
-    assert run("data") == (DONE, f"00000000: 3 records, {size} bytes, 0 damaged, 0 incomplete\n")
+    assert run("data") == (DONE, f"00000000: 3 records, {size} bytes, 0 damaged, 0 incomplete, 1 subscribers pending\n")
+    assert run("meta", "-f", "segment size") == (DONE, "5000\n")
+    shown = "position: 00000000:00000002\nlast: 00000000:00000003\nto read: 1\n"
+    assert run("subscriber", "-s", "a") == (DONE, shown)
+    (tmp_path / "j/00000000.idx").write_bytes(b"x")
+    assert run("data", "-i")[1].endswith(", index wrong\n")
+    assert run("repair") == (DONE, "nothing to repair\n")
+    assert run("repair", "-f") == (DONE, "00000000: wrong index removed\n")
     segment.write_bytes(b"junk" + segment.read_bytes())
     code, text = run("data", "-d")
     assert (code, "4 damaged" in text) == (DAMAGED, True)
@@ -194,6 +201,7 @@ def test_the_command_from_end_to_end(tmp_path, capfdbinary, monkeypatch):
         (["subscriber", "{}/j", "-u", "x"], "say where to"),
         (["subscriber", "{}/j", "-a", "x", "-p", "nowhere"], "is not a position"),
         (["read", "{}/j", "x"], "has no subscriber 'x'"),
+        (["meta", "{}/j", "-f", "colour"], "there is no field 'colour'"),
         (["alter", "{}/j"], "say what to change"),
         (["alter", "{}/j", "-s", "0"], "a segment has"),
     ],

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .codec import Metastore, Position, checkpoint_name, segment_name, segment_number, subscriber_of
 from .errors import DamagedJournal, NoSuchJournal, NoSuchSubscriber, SubscriberExists
+from .index import INDEX_SUFFIX, index_name
 
 __all__ = ["Files", "locked", "pwrite_all"]
 
@@ -24,9 +25,14 @@ _TEMPORARY = ".cp-"
 
 
 @contextmanager
-def locked(fd: int) -> Iterator[None]:
-    """Hold the lock of a file. Blocks until others have released it."""
-    _lock(fd, fcntl.F_WRLCK)
+def locked(fd: int, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a file. Blocks until others have released it.
+
+    Args:
+        fd: open for writing; for reading is enough when the lock is shared.
+        shared: whether others may hold it too, who share it.
+    """
+    _lock(fd, fcntl.F_RDLCK if shared else fcntl.F_WRLCK)
     try:
         yield
     finally:
@@ -115,8 +121,25 @@ class Files:
 
     def remove_segment(self, log: int) -> None:
         """Remove a segment and its index; harmless when they are gone."""
-        for name in (segment_name(log), f"{segment_name(log)}.idx"):
-            (self.path / name).unlink(missing_ok=True)
+        (self.path / segment_name(log)).unlink(missing_ok=True)
+        self.remove_index(log)
+
+    def indexes(self) -> list[int]:
+        """The segments that libjlog has an index of, oldest first; they need not be there."""
+        names = (each.name for each in self.path.iterdir())
+        numbers = (segment_number(name.removesuffix(INDEX_SUFFIX)) for name in names if name.endswith(INDEX_SUFFIX))
+        return sorted(number for number in numbers if number is not None)
+
+    def index(self, log: int) -> bytes | None:
+        """The index of a segment; None when there is none."""
+        try:
+            return (self.path / index_name(log)).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def remove_index(self, log: int) -> None:
+        """Remove the index of a segment; harmless when there is none. libjlog's next reader makes a new one."""
+        (self.path / index_name(log)).unlink(missing_ok=True)
 
     def checkpoints(self) -> dict[str, Position]:
         """The position of every subscriber, by name.
@@ -208,4 +231,7 @@ class Files:
         gone = [log for log in self.segments() if log < needed]
         for log in gone:
             self.remove_segment(log)
+        for log in self.indexes():
+            if log < needed:
+                self.remove_index(log)
         return gone

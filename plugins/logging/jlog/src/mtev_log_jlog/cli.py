@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from .backend import read_compression
 from .codec import DEFAULT_SEGMENT_SIZE, Compression, Entry, Layout, Position, Safety
 from .errors import JournalError
-from .journal import Journal
+from .journal import Journal, Repair
 from .writer import Durability
 
 __all__ = ["main"]
@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     create = command("create", _create, "make a journal")
     create.add_argument("-s", "--segment-size", type=int, default=DEFAULT_SEGMENT_SIZE, metavar="BYTES")
     create.add_argument("-c", "--compression", default="none", help="none, null or lz4")
-    command("meta", _meta, "show what a journal says about itself, and what is in it")
+    meta = command("meta", _meta, "show what a journal says about itself, and what is in it")
+    meta.add_argument("-f", "--field", metavar="NAME", help="the value of one line alone, such as 'segment size'")
     alter = command("alter", _alter, "change the segment size or libjlog's safety")
     alter.add_argument("-s", "--segment-size", type=int, metavar="BYTES")
     alter.add_argument("--safety", choices=("unsafe", "almost_safe", "safe"))
@@ -69,11 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("-a", "--add", metavar="NAME", help="add one")
     what.add_argument("-u", "--update", metavar="NAME", help="move one to -p")
     what.add_argument("-e", "--erase", metavar="NAME", help="remove one")
+    what.add_argument("-s", "--show", metavar="NAME", help="where one is, the last record, and how many it has to read")
     subscriber.add_argument("-p", "--position", metavar="WHERE", help="begin, end, copy:NAME or segment:marker")
     command("clean", _clean, "remove the segments that no subscriber needs")
     data = command("data", _data, "look through the segments for damage, and repair it")
     data.add_argument("-d", "--analyse", action="store_true", help="what each segment holds; also without any option")
     data.add_argument("-r", "--repair", action="store_true", help="squeeze damage out; no writer may be at work")
+    data.add_argument("-i", "--index", action="store_true", help="also how libjlog's index of each segment fits")
+    repair = command("repair", _repair, "repair the metastore and checkpoints; no writer may be at work")
+    repair.add_argument("-f", "--files", action="store_true", help="also the segments, as 'data --repair' does")
     read = command("read", _read, "write the records that a subscriber has not consumed to the standard output")
     read.add_argument("subscriber", metavar="SUBSCRIBER")
     read.add_argument("-f", "--follow", action="store_true", help="wait for more, until interrupted")
@@ -97,16 +102,23 @@ def _meta(options: argparse.Namespace) -> int:
     meta = journal.metastore
     first, last = journal.bounds()
     kind = Layout(meta.magic).compression
-    for name, value in (
-        ("current segment", f"{meta.storage_log:08x}"),
-        ("segment size", meta.unit_limit),
-        ("safety", Safety(meta.safety).name.lower()),
-        ("compression", "none" if kind is None else Compression(kind).name.lower()),
-        ("segments", len(journal.segments())),
-        ("first", first),
-        ("last", last),
-    ):
-        print(f"{name}: {value}")
+    lines = {
+        "magic": f"{meta.magic:08x}",
+        "current segment": f"{meta.storage_log:08x}",
+        "segment size": meta.unit_limit,
+        "safety": Safety(meta.safety).name.lower(),
+        "compression": "none" if kind is None else Compression(kind).name.lower(),
+        "segments": len(journal.segments()),
+        "first": first,
+        "last": last,
+    }
+    if options.field is not None and options.field not in lines:
+        raise ValueError(f"meta: there is no field '{options.field}'; there are {', '.join(lines)}")
+    for name, value in lines.items():
+        if options.field is None:
+            print(f"{name}: {value}")
+        elif name == options.field:
+            print(value)
     return DONE
 
 
@@ -129,6 +141,14 @@ def _subscriber(options: argparse.Namespace) -> int:
     elif options.erase is not None:
         if not journal.remove_subscriber(options.erase):
             raise ValueError(f"the journal '{options.journal}' has no subscriber '{options.erase}'")
+    elif options.show is not None:
+        position = journal.place(f"copy:{options.show}")
+        behind = sum(
+            max(0, journal.report(log).records - (position.marker if log == position.log else 0))
+            for log in journal.segments()
+            if log >= position.log
+        )
+        print(f"position: {position}\nlast: {journal.bounds()[1]}\nto read: {behind}")
     else:
         for name, position in journal.subscribers().items():
             print(f"{position} {name}")
@@ -148,25 +168,35 @@ def _clean(options: argparse.Namespace) -> int:
 def _data(options: argparse.Namespace) -> int:
     journal = Journal(options.journal)
     if options.repair:
-        done = journal.repair()
-        if done.metastore:
-            print("metastore: made anew")
-        for name in done.checkpoints:
-            print(f"subscriber {name}: begins anew")
-        for log, count in done.removed_bytes.items():
-            print(f"{log:08x}: {count} bytes of damage removed")
-        if not (done.metastore or done.checkpoints or done.removed_bytes):
-            print("nothing to repair")
-        return DONE
+        return _tell(journal.repair())
     damaged = False
     for log in journal.segments():
         report = journal.report(log)
         damaged = damaged or bool(report.damaged_bytes)
         print(
             f"{log:08x}: {report.records} records, {report.size_bytes} bytes, {report.damaged_bytes} damaged, "
-            f"{report.incomplete_bytes} incomplete"
+            f"{report.incomplete_bytes} incomplete, {report.pending} subscribers pending"
+            + (f", index {report.index.value}" if options.index else "")
         )
     return DAMAGED if damaged else DONE
+
+
+def _repair(options: argparse.Namespace) -> int:
+    return _tell(Journal(options.journal).repair(segments=options.files))
+
+
+def _tell(done: Repair) -> int:
+    if done.metastore:
+        print("metastore: made anew")
+    for name in done.checkpoints:
+        print(f"subscriber {name}: begins anew")
+    for log, count in done.removed_bytes.items():
+        print(f"{log:08x}: {count} bytes of damage removed")
+    for log in done.indexes:
+        print(f"{log:08x}: wrong index removed")
+    if done == Repair(False, (), {}):
+        print("nothing to repair")
+    return DONE
 
 
 def _read(options: argparse.Namespace) -> int:

@@ -5,21 +5,13 @@
     metastore   u32 current segment, u32 segment size, u32 safety, u32 magic
     checkpoint  u32 segment, u32 marker: the last record that was consumed, counted from 1; 0 for none
 
-All in the byte order of the machine. There are no checksums: that a record is whole is known from the magic that
-follows it, or from the end of the file.
-
-Rules:
-
-1. A record counts when its header has the journal's magic, its body ends within the data, and either another header or
-   the end of the data follows, or no record of that kind begins inside it. (libjlog's repair drops the last record
-   before damage; this keeps it.)
-2. Bytes that belong to no such record are damage; reading goes on with the next record after them.
-3. A record that would end behind the data is incomplete: the start of one that is being written, or damage.
+All in the byte order of the machine. How records are found in a segment: `records.py`.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -33,6 +25,9 @@ from .errors import DamagedJournal
 __all__ = [
     "COMPRESSED_MAGIC",
     "DEFAULT_SEGMENT_SIZE",
+    "FOREIGN",
+    "LAST_SEGMENT",
+    "MAGICS",
     "MAX_BODY",
     "PLAIN_MAGIC",
     "Compression",
@@ -41,10 +36,7 @@ __all__ = [
     "Metastore",
     "Position",
     "Safety",
-    "Scan",
     "checkpoint_name",
-    "damage",
-    "scan",
     "segment_name",
     "segment_number",
     "subscriber_of",
@@ -53,6 +45,7 @@ __all__ = [
 PLAIN_MAGIC = 0x663A7318
 COMPRESSED_MAGIC = 0x15106A00
 DEFAULT_SEGMENT_SIZE = 4 * 1024 * 1024
+LAST_SEGMENT = 2**32 - 1
 
 MAX_BODY = 256 * 1024 * 1024
 """Largest record, in bytes: what claims to be larger is damage."""
@@ -62,6 +55,7 @@ _CHECKPOINT = struct.Struct("=2I")
 _PLAIN = struct.Struct("=4I")
 _COMPRESSED = struct.Struct("=5I")
 _LARGEST = 2**32 - 1
+_LZ4_RATIO = 255  # of a block: every byte of it stands for no more
 
 Buffer: TypeAlias = bytes | bytearray | mmap
 
@@ -79,6 +73,12 @@ class Compression(IntEnum):
 
     NULL = 0
     LZ4 = 1
+
+
+MAGICS = (PLAIN_MAGIC, *(COMPRESSED_MAGIC | each for each in Compression))
+"""Those that there are."""
+
+FOREIGN = "it holds records of another kind than the metastore says; 'mtev-jlog data --repair' finds out which"
 
 
 class Position(NamedTuple):
@@ -122,9 +122,8 @@ class Position(NamedTuple):
         return _CHECKPOINT.pack(self.log, self.marker)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A record that was read.
+class Entry(NamedTuple):
+    """A record that was read. A tuple, for there are a million of them a second.
 
     Args:
         position: where it stands.
@@ -192,9 +191,9 @@ class Layout:
     def __init__(self, magic: int) -> None:
         self.magic = magic
         self.compression: Compression | None = None
+        if magic not in MAGICS:
+            raise DamagedJournal(f"a journal with the magic {magic:#010x} is not known")
         if magic != PLAIN_MAGIC:
-            if magic & ~0xFF != COMPRESSED_MAGIC or magic & 0xFF not in list(Compression):
-                raise DamagedJournal(f"a journal with the magic {magic:#010x} is not known")
             self.compression = Compression(magic & 0xFF)
         self.header = _PLAIN if self.compression is None else _COMPRESSED
         self.header_size = self.header.size
@@ -204,6 +203,10 @@ class Layout:
     def of(cls, compression: Compression | None) -> Self:
         """The layout with that compression."""
         return cls(PLAIN_MAGIC if compression is None else COMPRESSED_MAGIC | compression)
+
+    def is_foreign(self, magic: bytes) -> bool:
+        """Whether that is the magic of another kind of journal."""
+        return magic != self.magic_bytes and int.from_bytes(magic, sys.byteorder) in MAGICS
 
     def encode(self, bodies: Iterable[bytes], time_us: int) -> list[bytes]:
         """Records with these bodies.
@@ -243,99 +246,37 @@ class Layout:
         """The record at an offset that `scan` found.
 
         Raises:
-            DamagedJournal: its body cannot be decompressed.
+            DamagedJournal: its body cannot be restored.
         """
         fields = self.header.unpack_from(data, offset)
         start = offset + self.header_size
         stored = bytes(data[start : start + fields[-1]])
+        try:
+            body = self.restore(stored, fields[3])
+        except DamagedJournal as error:
+            raise DamagedJournal(f"the record {position} {error}") from None
+        return Entry(position, fields[1] * 1_000_000 + fields[2], body)
+
+    def restore(self, stored: bytes, size: int) -> bytes:
+        """The body of a record.
+
+        Args:
+            stored: what is on the disk.
+            size: how large it says that it is, in bytes. Memory for it is taken only when that can be.
+
+        Raises:
+            DamagedJournal: it is not what was stored.
+        """
         if self.compression is Compression.LZ4:
+            if size > _LZ4_RATIO * len(stored):
+                raise DamagedJournal(f"cannot be decompressed: {len(stored)} bytes are no {size}")
             try:
-                stored = lz4.block.decompress(stored, uncompressed_size=fields[3])
+                stored = lz4.block.decompress(stored, uncompressed_size=size)
             except (lz4.block.LZ4BlockError, ValueError, MemoryError, OverflowError) as error:
-                raise DamagedJournal(f"the record {position} cannot be decompressed: {error}") from None
-        return Entry(position, fields[1] * 1_000_000 + fields[2], stored)
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What stands in a piece of a segment.
-
-    Args:
-        offsets: where each record begins.
-        end: where the last of them ends, or damage after it that others follow.
-        damaged: ranges that belong to no record and have records, or nothing, after them.
-        incomplete: whether what stands at `end` may become a record yet.
-    """
-
-    offsets: list[int]
-    end: int
-    damaged: list[tuple[int, int]]
-    incomplete: bool
-
-
-def scan(layout: Layout, data: Buffer, start: int = 0, *, closed: bool = False, limit: int = _LARGEST) -> Scan:
-    """Find the records in a piece of a segment.
-
-    Args:
-        layout: that of the journal.
-        data: the segment.
-        start: where to begin: at a record, or at damage.
-        closed: nothing will be written after the data, so what is incomplete is damage.
-        limit: how many records to find at most.
-    """
-    offsets: list[int] = []
-    damaged: list[tuple[int, int]] = []
-    length = len(data)
-    magic, magic_bytes = layout.magic, layout.magic_bytes
-    header_size, unpack = layout.header_size, layout.header.unpack_from
-    at = start
-    sure = start  # where the next record begins of which there is no doubt; -1 for none; looked up when it is needed
-    while at < length and len(offsets) < limit:
-        after = length + 1
-        if length - at >= header_size:
-            fields = unpack(data, at)
-            if fields[0] == magic and fields[3] <= MAX_BODY:
-                after = at + header_size + fields[-1]
-                if after == length or (
-                    after < length and data[after : after + 4] == magic_bytes[: min(4, length - after)]
-                ):
-                    offsets.append(at)
-                    at = after
-                    continue
-        if 0 <= sure <= at:
-            sure = _next_record(layout, data, at + 1)
-        if after <= length and not 0 <= sure < after:
-            offsets.append(at)
-            at = after
-        elif sure >= 0:
-            damaged.append((at, sure))
-            at = sure
-        elif closed:
-            damaged.append((at, length))
-            at = length
-        else:
-            return Scan(offsets, at, damaged, incomplete=True)
-    return Scan(offsets, at, damaged, incomplete=False)
-
-
-def damage(layout: Layout, data: Buffer) -> list[tuple[int, int]]:
-    """The ranges of a whole segment that belong to no record; they are what a repair squeezes out."""
-    return scan(layout, data, closed=True).damaged
-
-
-def _next_record(layout: Layout, data: Buffer, start: int) -> int:
-    """Where the next record that counts begins, or -1. One record alone is believed only when the data ends with it."""
-    at = start
-    length = len(data)
-    while True:
-        at = data.find(layout.magic_bytes, at)
-        if at < 0:
-            return -1
-        size = layout.stored_size(data, at)
-        after = at + size
-        if size and (after == length or (after + 4 <= length and data[after : after + 4] == layout.magic_bytes)):
-            return at
-        at += 1
+                raise DamagedJournal(f"cannot be decompressed: {error}") from None
+        if len(stored) != size:
+            raise DamagedJournal(f"has {len(stored)} bytes instead of {size}")
+        return stored
 
 
 def segment_name(log: int) -> str:
@@ -350,7 +291,7 @@ def segment_number(name: str) -> int | None:
 
 def checkpoint_name(subscriber: str) -> str:
     """The file of a subscriber's checkpoint."""
-    return f"cp.{subscriber.encode().hex()}"
+    return f"cp.{subscriber.encode('utf-8', 'surrogateescape').hex()}"
 
 
 def subscriber_of(name: str) -> str | None:
@@ -358,6 +299,7 @@ def subscriber_of(name: str) -> str | None:
     if not name.startswith("cp.") or len(name) < 5:
         return None
     try:
-        return bytes.fromhex(name[3:]).decode("utf-8", "surrogateescape")
+        found = bytes.fromhex(name[3:]).decode("utf-8", "surrogateescape")
     except ValueError:
         return None
+    return found if checkpoint_name(found) == name else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,18 +12,19 @@ from pathlib import Path
 from ._files import Files, locked, pwrite_all
 from .codec import (
     DEFAULT_SEGMENT_SIZE,
+    MAGICS,
     Compression,
     Layout,
     Metastore,
     Position,
     Safety,
-    damage,
-    scan,
     segment_name,
     subscriber_of,
 )
 from .errors import DamagedJournal, JournalError, JournalExists, NoSuchJournal
+from .index import IndexState, index_state
 from .reader import Reader
+from .records import damage, scan
 from .writer import Durability, Writer
 
 __all__ = ["MAX_SEGMENT_SIZE", "Journal", "Repair", "SegmentReport"]
@@ -34,6 +34,7 @@ MAX_SEGMENT_SIZE = 1024 * 1024 * 1024
 
 _MAX_NAME = 120
 _CHUNK_BYTES = 1 << 20
+_ENOUGH_RECORDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class SegmentReport:
         records: how many records it holds.
         damaged_bytes: how much of it belongs to no record.
         incomplete_bytes: how much at its end may become a record yet; in the current segment only.
+        index: how libjlog's index of it fits.
+        pending: how many subscribers have yet to read it, or a part of it, or what comes before it.
     """
 
     log: int
@@ -53,6 +56,8 @@ class SegmentReport:
     records: int
     damaged_bytes: int
     incomplete_bytes: int
+    index: IndexState = IndexState.NONE
+    pending: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,13 @@ class Repair:
         metastore: whether a new one was made.
         checkpoints: subscribers whose checkpoint was not usable, and begin anew.
         removed_bytes: what was squeezed out of each segment.
+        indexes: segments whose index was wrong, and removed.
     """
 
     metastore: bool
     checkpoints: tuple[str, ...]
     removed_bytes: dict[int, int]
+    indexes: tuple[int, ...] = ()
 
 
 class Journal:
@@ -232,49 +239,55 @@ class Journal:
     def report(self, log: int) -> SegmentReport:
         """Look through a segment; one that is not there has nothing in it."""
         meta = self._files.metastore()
-        try:
-            with self._files.opened(segment_name(log), os.O_RDONLY) as fd:
-                size = os.fstat(fd).st_size
-                if not size:
-                    return SegmentReport(log, 0, 0, 0, 0)
+        pending = sum(position.log <= log for position in self._files.checkpoints().values())
+        layout = Layout(meta.magic)
+        closed = log < meta.storage_log
+        size = 0
+        found = scan(layout, b"")
+        index = self._files.index(log)  # before the segment, which grows first
+        with (
+            suppress(FileNotFoundError),
+            self._files.opened(segment_name(log), os.O_RDONLY) as fd,
+            locked(fd, shared=True),
+        ):
+            size = os.fstat(fd).st_size
+            if size:
                 with mmap.mmap(fd, size, prot=mmap.PROT_READ) as data:
-                    found = scan(Layout(meta.magic), data, closed=log < meta.storage_log)
-        except FileNotFoundError:
-            return SegmentReport(log, 0, 0, 0, 0)
+                    found = scan(layout, data, closed=closed)
         damaged = sum(end - start for start, end in found.damaged)
-        return SegmentReport(log, size, len(found.offsets), damaged, size - found.end)
+        state = index_state(index, found.offsets, closed=closed)
+        return SegmentReport(log, size, len(found.offsets), damaged, size - found.end, state, pending)
 
-    def repair(self) -> Repair:
-        """Make a damaged journal usable: metastore, checkpoints, and every segment. No writer may be at work.
+    def repair(self, *, segments: bool = True) -> Repair:
+        """Make a damaged journal usable. No writer may be at work, and no reader of libjlog.
 
-        Bytes that belong to no record are squeezed out of segments, their indexes removed (libjlog makes new ones). A
-        checkpoint that cannot be used begins with the first record. Whenever the process ends, no record is lost.
+        A metastore that does not fit the segments is made anew, and a checkpoint that cannot be used begins with the
+        first record. Bytes that belong to no record, and records whose bodies cannot be restored, are squeezed out of
+        segments; of libjlog's buffer what is whole is appended, and indexes that are wrong are removed (libjlog makes
+        new ones). Whenever the process ends, no record is lost; some may be read again.
+
+        Args:
+            segments: whether segments, the buffer and indexes are repaired; otherwise metastore and checkpoints only.
         """
         if not self.path.is_dir():
             raise NoSuchJournal(f"there is no journal at '{self.path}'")
-        segments = self._files.segments()
-        remade = self._repair_metastore(segments)
+        names = [each.name for each in self.path.iterdir()]
+        there = self._files.segments()
+        if "metastore" not in names and not there and not any(map(subscriber_of, names)):
+            raise NoSuchJournal(f"there is no journal at '{self.path}', nor what is left of one")
+        remade = self._repair_metastore(there)
         meta = self._files.metastore()
-        layout = Layout(meta.magic)
-        removed = {log: count for log in segments if (count := self._squeeze(layout, log))}
-        first = Position(segments[0] if segments else meta.storage_log, 0)
-        anew = []
-        for name in sorted(each.name for each in self.path.iterdir()):
-            subscriber = subscriber_of(name)
-            if subscriber is None:
-                continue
-            try:
-                position = self._files.checkpoint(subscriber)
-                if position.log <= meta.storage_log:
-                    continue
-            except DamagedJournal:
-                pass
-            with self._files.opened(name) as fd, locked(fd):
-                os.ftruncate(fd, 8)
-                pwrite_all(fd, first.pack(), 0)
-                os.fsync(fd)
-            anew.append(subscriber)
-        return Repair(remade, tuple(anew), removed)
+        anew = self._repair_checkpoints(meta, there)
+        removed: dict[int, int] = {}
+        wrong: list[int] = []
+        if segments:
+            removed = {log: count for log in there if (count := self._squeeze(Layout(meta.magic), log))}
+            self._bring_back()
+            Writer(self._files, salvage=True).close()
+            wrong = [log for log in self._files.indexes() if self._index_is_wrong(log)]
+            for log in wrong:
+                self._files.remove_index(log)
+        return Repair(remade, anew, removed, tuple(wrong))
 
     def place(self, at: str | Position) -> Position:
         """The position that `add_subscriber` understands by `at`."""
@@ -291,11 +304,18 @@ class Journal:
         newest = segments[-1] if segments else 0
         try:
             meta = self._files.metastore()
-            if meta.storage_log >= newest:
-                return False
-            meta = replace(meta, storage_log=newest)
         except JournalError:
-            meta = Metastore(newest, magic=self._found_magic(segments))
+            meta = Metastore(newest, magic=self._magic_of_most(segments) or Metastore().magic)
+        else:
+            fitting = meta
+            if segments and not newest <= meta.storage_log <= newest + 1:
+                # One that was complete must not grow again: libjlog's readers have closed its index.
+                fitting = replace(meta, storage_log=newest if meta.storage_log < newest else newest + 1)
+            if not self._records_with(meta.magic, segments):
+                fitting = replace(fitting, magic=self._magic_of_most(segments) or meta.magic)
+            if fitting == meta:
+                return False
+            meta = fitting
         temporary = self.path / f".metastore-{os.urandom(4).hex()}"
         with self._files.opened(temporary.name, os.O_RDWR | os.O_CREAT | os.O_EXCL) as fd:
             pwrite_all(fd, meta.pack(), 0)
@@ -304,13 +324,58 @@ class Journal:
         self._files.sync()
         return True
 
-    def _found_magic(self, segments: list[int]) -> int:
+    def _magic_of_most(self, segments: list[int]) -> int | None:
+        counts = {magic: self._records_with(magic, segments) for magic in MAGICS}
+        most = max(counts, key=lambda magic: counts[magic])
+        return most if counts[most] else None
+
+    def _records_with(self, magic: int, segments: list[int]) -> int:
+        """How many records the segments begin with, were that their magic; enough of them to tell."""
+        count = 0
         for log in segments:
             with self._files.opened(segment_name(log), os.O_RDONLY) as fd:
-                magic = int.from_bytes(os.pread(fd, 4, 0), sys.byteorder)
+                data = os.pread(fd, _CHUNK_BYTES, 0)
+            count += len(scan(Layout(magic), data, limit=_ENOUGH_RECORDS).offsets)
+            if count >= _ENOUGH_RECORDS:
+                break
+        return count
+
+    def _repair_checkpoints(self, meta: Metastore, segments: list[int]) -> tuple[str, ...]:
+        first = Position(segments[0] if segments else meta.storage_log, 0)
+        anew = []
+        for name in sorted(each.name for each in self.path.iterdir()):
+            subscriber = subscriber_of(name)
+            if subscriber is None:
+                continue
             with suppress(DamagedJournal):
-                return Layout(magic).magic
-        return Metastore().magic
+                if self._files.checkpoint(subscriber).log <= meta.storage_log:
+                    continue
+            with self._files.opened(name) as fd, locked(fd):
+                os.ftruncate(fd, 8)
+                pwrite_all(fd, first.pack(), 0)
+                os.fsync(fd)
+            anew.append(subscriber)
+        return tuple(anew)
+
+    def _index_is_wrong(self, log: int) -> bool:
+        there = self._files.segment_size(log) >= 0
+        return not there or self.report(log).index is IndexState.WRONG
+
+    def _bring_back(self) -> None:
+        """Move the subscribers behind the end of their segment to it: what is appended next is theirs."""
+        for name, position in self._files.checkpoints().items():
+            records = self.report(position.log).records
+            if position.marker > records:
+                self._files.set_checkpoint(name, Position(position.log, records), durable=True)
+
+    def _make_up_for(self, log: int, numbers: list[int]) -> None:
+        """Move the subscribers that are behind records that are about to go: those after them get other numbers."""
+        if not numbers:
+            return
+        for name, position in self._files.checkpoints().items():
+            fewer = sum(number <= position.marker for number in numbers)
+            if position.log == log and fewer:
+                self._files.set_checkpoint(name, Position(log, position.marker - fewer), durable=True)
 
     def _squeeze(self, layout: Layout, log: int) -> int:
         """Replace a damaged segment by one without the damage. Returns how many bytes went."""
@@ -320,9 +385,10 @@ class Journal:
             if not size:
                 return 0
             with mmap.mmap(fd, size, prot=mmap.PROT_READ) as data:
-                gone = damage(layout, data)
+                gone, numbers = damage(layout, data)
                 if not gone:
                     return 0
+                self._make_up_for(log, numbers)
                 temporary = self.path / f".{path.name}-{os.urandom(4).hex()}"
                 with temporary.open("wb") as whole:
                     at = 0
@@ -333,8 +399,9 @@ class Journal:
                     os.fchmod(whole.fileno(), os.fstat(fd).st_mode & 0o7777)
                     whole.flush()
                     os.fsync(whole.fileno())
-            (self.path / f"{path.name}.idx").unlink(missing_ok=True)
+            self._files.remove_index(log)
             temporary.rename(path)
+            self._files.remove_index(log)  # that of a reader that came between
             self._files.sync()
         return sum(end - start for start, end in gone)
 

@@ -3,8 +3,8 @@
 Rules:
 
 1. A record is appended at the end of the current segment, under the lock of that segment. A segment that has reached
-   the journal's segment size is complete: under the lock of the metastore, whoever comes first makes the next one, the
-   others follow.
+   the journal's segment size is complete: still under its lock, and that of the metastore, whoever comes first makes
+   the next one; the others follow. Nothing is appended to a complete one, even when the limit has been raised since.
 2. Before it appends, a writer looks at what it does not know of the segment. A record that is not whole at the end,
    from a writer that was killed, is cut off; it was never acknowledged. Damage with records after it is left for
    readers and repairs.
@@ -15,6 +15,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import sys
@@ -26,8 +27,9 @@ from types import TracebackType
 from typing import Self
 
 from ._files import Files, locked, pwrite_all
-from .codec import Layout, scan, segment_name
-from .errors import AppendFailed, JournalError
+from .codec import FOREIGN, LAST_SEGMENT, Layout, segment_name
+from .errors import AppendFailed, DamagedJournal, JournalError
+from .records import damage, scan
 
 __all__ = ["Durability", "Writer"]
 
@@ -48,6 +50,7 @@ class Writer:
     Args:
         files: the journal's.
         durability: when records are synced.
+        salvage: whether a damaged buffer of libjlog's is emptied, after its whole records; otherwise it is left alone.
         clock: microseconds since the epoch.
 
     Attributes:
@@ -62,11 +65,14 @@ class Writer:
         self,
         files: Files,
         durability: Durability = Durability.NONE,
+        *,
+        salvage: bool = False,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.cut_bytes = 0
         self._files = files
         self._durability = durability
+        self._salvage = salvage
         self._clock = clock
         self._mutex = threading.Lock()
         self._layout = Layout(files.metastore().magic)
@@ -117,7 +123,7 @@ class Writer:
                     written += self._append_some(records, written)
             except AppendFailed as error:
                 raise AppendFailed(written + error.written, str(error)) from error
-            except OSError as error:
+            except (JournalError, OSError) as error:
                 raise AppendFailed(written, str(error)) from error
         return written
 
@@ -131,25 +137,30 @@ class Writer:
         """Append to the current segment what fits into it. Returns how many records; 0 when it was complete."""
         if self._fd < 0:
             self._enter_segment()
-        limit = self._files.metastore().unit_limit
-        full = False
+        last = first
         with locked(self._fd):
+            meta = self._files.metastore()
             status = os.fstat(self._fd)
-            gone = not status.st_nlink  # replaced by a repair, or removed with the journal
-            size = 0 if gone else self._examined(status.st_size)
-            end, last = size, first
-            while not gone and last < len(records) and end < limit:
-                end += len(records[last])
-                last += 1
-                if self._durability is Durability.RECORD:
-                    break
-            if last > first:
-                self._write(records[first:last], size)
-            full = end >= limit
-        if gone:
+            # Others may have gone on to the next one; or it was replaced by a repair, or removed with the journal.
+            leave = meta.storage_log != self._log or not status.st_nlink
+            if not leave:
+                end = size = self._examined(status.st_size)
+                while last < len(records) and end < meta.unit_limit:
+                    end += len(records[last])
+                    last += 1
+                    if self._durability is Durability.RECORD:
+                        break
+                if last > first:
+                    self._write(records[first:last], size)
+                if end >= meta.unit_limit:
+                    try:
+                        self._roll()
+                        leave = True
+                    except OSError:
+                        if last == first:  # otherwise the next append tries again, and says so
+                            raise
+        if leave:
             self._leave_segment()
-        elif full:
-            self._roll()
         return last - first
 
     def _write(self, records: list[bytes], size: int) -> None:
@@ -177,6 +188,8 @@ class Writer:
         start = self._known if self._known < size else 0
         with mmap.mmap(self._fd, size, prot=mmap.PROT_READ) if size else _Nothing() as data:
             found = scan(self._layout, data, start)
+            if not start and not found.offsets and self._layout.is_foreign(data[:4]):
+                raise DamagedJournal(f"{self._files.path / segment_name(self._log)}: {FOREIGN}")
         if found.incomplete:
             os.ftruncate(self._fd, found.end)
             self.cut_bytes += size - found.end
@@ -188,6 +201,8 @@ class Writer:
         with self._files.opened("metastore") as meta, locked(meta):
             log = self._files.metastore().storage_log
             made = self._files.segment_size(log) < 0
+            if made:
+                self._files.remove_index(log)
             self._fd = self._files.open(segment_name(log), os.O_RDWR | os.O_CREAT)
         self._log = log
         self._known = 0
@@ -200,18 +215,22 @@ class Writer:
             os.close(fd)
 
     def _roll(self) -> None:
+        """Make the next segment the current one. Under the lock of this one."""
+        if self._log == LAST_SEGMENT:
+            raise OSError(errno.EFBIG, f"the journal '{self._files.path}' has used up the numbers of its segments")
         durable = self._durability is not Durability.NONE
+        following = self._log + 1
         os.fdatasync(self._fd)
-        self._leave_segment()
         with self._files.opened("metastore") as meta, locked(meta):
-            if self._files.metastore().storage_log == self._log:
-                # The segment first: whoever is told of it has to find it.
-                os.close(self._files.open(segment_name(self._log + 1), os.O_RDWR | os.O_CREAT))
-                if durable:
-                    self._files.sync()
-                pwrite_all(meta, (self._log + 1).to_bytes(4, _BYTE_ORDER), 0)
-                if durable:
-                    os.fdatasync(meta)
+            # The segment first: whoever is told of it has to find it.
+            if self._files.segment_size(following) < 0:
+                self._files.remove_index(following)
+            os.close(self._files.open(segment_name(following), os.O_RDWR | os.O_CREAT))
+            if durable:
+                self._files.sync()
+            pwrite_all(meta, following.to_bytes(4, _BYTE_ORDER), 0)
+            if durable:
+                os.fdatasync(meta)
 
     def _take_over_pre_commit(self) -> None:
         """Append what a writer of libjlog has left in its buffer, as libjlog does when it opens one."""
@@ -220,17 +239,25 @@ class Writer:
         except FileNotFoundError:
             return
         try:
-            self._enter_segment()
-            with locked(self._fd):
-                data = os.pread(buffer, os.fstat(buffer).st_size, 0)
-                used = int.from_bytes(data[:4], _BYTE_ORDER)
-                found = scan(self._layout, data[4 : 4 + used], closed=True)
-                if found.offsets and not found.damaged:
-                    pwrite_all(self._fd, data[4 : 4 + used], self._examined(os.fstat(self._fd).st_size))
+            data = os.pread(buffer, os.fstat(buffer).st_size, 0)
+            used = int.from_bytes(data[:4], _BYTE_ORDER)
+            sound = 4 + used <= len(data)
+            left = data[4 : 4 + used]
+            gone, _ = damage(self._layout, left)
+            whole = [left] if sound and not gone else []
+            if self._salvage:
+                edges = [0, *(edge for each in gone for edge in each), len(left)]
+                whole = [left[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
+            if any(whole):
+                self._enter_segment()
+                with locked(self._fd):
+                    pwrite_all(self._fd, b"".join(whole), self._examined(os.fstat(self._fd).st_size))
                     os.fdatasync(self._fd)
-                    pwrite_all(buffer, bytes(4), 0)
+            if any(whole) or (self._salvage and (used or len(data) < 4)):
+                pwrite_all(buffer, bytes(4), 0)
         finally:
             os.close(buffer)
+            self._leave_segment()
 
 
 class _Nothing:
