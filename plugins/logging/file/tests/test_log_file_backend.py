@@ -133,8 +133,10 @@ def test_a_vanished_directory_is_a_failure_and_its_return_a_recovery(backend, pa
     path.unlink()
     path.parent.rmdir()
     clock.pass_check()
-    with pytest.raises(FileNotFoundError):
-        backend.write([line("lost")])
+    for call in (lambda: backend.write([line("kept by the sink")]), backend.reopen):
+        with pytest.raises(IncompleteWrite, match="No such file or directory") as caught:
+            call()
+        assert caught.value.written == 0
     path.parent.mkdir()
     backend.reopen()
     backend.write([line("back")])

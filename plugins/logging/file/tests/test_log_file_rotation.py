@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtev_kernel import ConfigurationError
-from mtev_log import BackendSettings, IncompleteWrite
+from mtev_log import BackendSettings
 from mtev_log.testing import BackendConformance, line
 from mtev_log_file import FileBackend
-from mtev_log_file._keeper import compress, rotated_files
+from mtev_log_file._keeper import compress
+from mtev_log_file._sharing import rotated_files
 from mtev_log_file.backend import read_options
-from mtev_log_file.rotation import MIN_BYTES, Rotated, RotationPolicy, free_stamp, read_policy, stamp_of
+from mtev_log_file.rotation import AHEAD_S, MIN_BYTES, Rotated, RotationPolicy, free_stamp, read_policy, stamp_of
 
 
 def test_a_file_that_has_grown_beyond_its_size_is_due():
@@ -75,6 +76,12 @@ def test_a_stamp_is_never_taken_and_has_two_digits(now, taken):
     assert stamp not in taken
     assert stamp >= 10
     assert stamp >= int(now)
+    assert all(stamp > each for each in taken if each <= now + AHEAD_S)
+
+
+def test_a_stamp_is_not_used_again_when_the_oldest_files_have_gone():
+    assert free_stamp(100, {103, 104}) == 105
+    assert free_stamp(100, {20241127103000}) == 100, "somebody's date is no stamp of ours"
 
 
 def options(**values):
@@ -86,6 +93,8 @@ def test_the_attributes_are_read():
         rotate_bytes=204800, retain_seconds=60, retain_bytes=7
     )
     assert read_policy(options()) == RotationPolicy()
+    odd = options(rotate_seconds="0", rotate_bytes="0", retain_seconds="-1", retain_bytes="-7")
+    assert read_policy(odd) == RotationPolicy(), "as libmtev: 0 for never, and less for everything"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +102,9 @@ def test_the_attributes_are_read():
     [
         ({"rotate_seconds": "599"}, "rotate_seconds='599' is too small; at least 600 seconds"),
         ({"rotate_bytes": "1M"}, "rotate_bytes='1M' is not a whole number of bytes"),
-        ({"retain_bytes": "-1"}, "retain_bytes='-1' is not a whole number of bytes"),
+        ({"rotate_bytes": "-1"}, "rotate_bytes='-1' is too small; at least 102400 bytes; or 0 for never"),
+        ({"retain_bytes": "0"}, "retain_bytes='0' would remove every rotated file; leave it out to keep them all"),
+        ({"retain_bytes": "1.5"}, "retain_bytes='1.5' is not a whole number of bytes"),
         ({"retain_seconds": "9" * 20}, "is not a whole number of seconds"),
     ],
 )
@@ -171,18 +182,17 @@ def names(directory):
     return sorted(each.name for each in directory.iterdir())
 
 
-def test_a_file_is_rotated_by_size_before_the_batch_that_finds_it_too_large(rotating, tmp_path):
-    backend, _, wall = rotating(rotate_bytes=str(MIN_BYTES))
+def test_a_file_is_rotated_before_the_line_that_would_make_it_too_large(rotating, tmp_path):
+    backend, _, _ = rotating(rotate_bytes=str(MIN_BYTES))
     backend.write([line(BIG)])
     assert names(tmp_path) == ["x.log"]
     backend.write([line("after")])
     assert names(tmp_path) == ["x.log", "x.log.1700000000"]
     assert (tmp_path / "x.log").read_text() == "[notice/conformance] after\n"
-    backend.write([line(BIG)])
-    backend.write([line("third")])
-    assert names(tmp_path) == ["x.log", "x.log.1700000000", "x.log.1700000001"], "no rotated file is written over"
-    wall.now += 100
-    assert "after" in (tmp_path / "x.log.1700000001").read_text()
+    backend.write([line("fits"), line(BIG), line("third")])
+    rotated = ["x.log.1700000000", "x.log.1700000001", "x.log.1700000002"]
+    assert names(tmp_path) == ["x.log", *rotated], "no rotated file is written over"
+    assert [(tmp_path / name).read_text().count("\n") for name in ["x.log", *rotated]] == [1, 1, 2, 1]
 
 
 def test_what_was_there_before_the_start_counts(rotating, tmp_path):
@@ -232,17 +242,29 @@ def test_compression_that_was_interrupted_is_done_again(tmp_path):
     path.write_text("whole\n")
     path.chmod(0o604)
     (tmp_path / "x.log.1700000000.gz.tmp").write_bytes(b"half")
-    compress(path)
+    live = tmp_path / "x.log"
+    assert compress(path, live)
     packed = tmp_path / "x.log.1700000000.gz"
     assert names(tmp_path) == [packed.name]
     assert gzip.decompress(packed.read_bytes()) == b"whole\n"
     assert stat.S_IMODE(packed.stat().st_mode) == 0o604
     path.write_text("whole\n")  # the machine stopped before the original was removed
-    compress(path)
+    assert compress(path, live)
     assert names(tmp_path) == [packed.name]
+    path.write_text("something else\n")
+    with pytest.raises(FileExistsError, match="it holds something else"):
+        compress(path, live)
+    assert names(tmp_path) == [path.name, packed.name]
 
 
-def test_what_cannot_be_compressed_stays_and_that_is_told(rotating, tmp_path, monkeypatch):
+def said(caplog, backend):
+    """What has been told so far; asked again and again, for it is told on another thread."""
+    backend._errands.wait(30)
+    return [each.getMessage().partition("x.log: ")[2] for each in caplog.records]
+
+
+def test_what_cannot_be_compressed_stays_and_that_is_told_once(rotating, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
     (tmp_path / "x.log.1699999900").write_text("kept\n")
 
     def fail(fd):
@@ -250,34 +272,45 @@ def test_what_cannot_be_compressed_stays_and_that_is_told(rotating, tmp_path, mo
 
     with monkeypatch.context() as patched:
         patched.setattr("mtev_log_file._keeper.os.fsync", fail)
-        backend, _, _ = rotating({"compress": "gzip"})
-        backend._keeper.wait(30)
+        backend, monotonic, _ = rotating({"compress": "gzip"})
+        for _ in range(3):
+            backend._errands.wait(30)
+            monotonic.now += 61
+            backend.maintain()
+        (told,) = said(caplog, backend)
+        assert told == "rotated files cannot be looked after: [Errno 28] No space left on device"
     assert names(tmp_path) == ["x.log", "x.log.1699999900"]
-    with pytest.raises(IncompleteWrite, match="cannot be looked after: .*No space left") as caught:
-        backend.write([line("written")])
-    assert caught.value.written == 1
-    backend.write([line("next")])
-    assert (tmp_path / "x.log").read_text().count("\n") == 2
+    monotonic.now += 61
+    backend.write([line("written")])
+    assert said(caplog, backend)[1:] == ["rotated files are looked after again"]
+    assert names(tmp_path) == ["x.log", "x.log.1699999900.gz"]
 
 
-def test_a_rotation_that_fails_costs_no_line_and_is_told(rotating, tmp_path, monkeypatch):
+def test_a_rotation_that_fails_fails_no_write_and_is_told_once(rotating, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
     backend, monotonic, _ = rotating(rotate_bytes=str(MIN_BYTES))
     backend.write([line(BIG)])
+    problem = PermissionError(13, "Permission denied")
 
     def fail(path, target):
-        raise PermissionError(13, "Permission denied")
+        raise problem
 
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.rename", fail)
-        with pytest.raises(IncompleteWrite, match="cannot be rotated, so it grows: .*Permission denied") as caught:
+        for _ in range(3):
             backend.write([line("written")])
-        assert caught.value.written == 1
-        backend.write([line("not tried again at once")])
-    assert names(tmp_path) == ["x.log"]
+            assert said(caplog, backend) == ["it cannot be rotated, so it grows: [Errno 13] Permission denied"]
+            monotonic.now += 61
+        problem = OSError(5, "Input/output error")
+        backend.write([line("another kind of problem")])
+        assert said(caplog, backend)[1:] == ["it cannot be rotated, so it grows: [Errno 5] Input/output error"]
+    assert names(tmp_path) == ["x.log"], "no claim is left"
+    backend.write([line("not tried again at once")])
     monotonic.now += 61
     backend.write([line("later")])
     assert names(tmp_path) == ["x.log", "x.log.1700000000"]
-    assert (tmp_path / "x.log.1700000000").read_text().count("\n") == 3
+    assert (tmp_path / "x.log.1700000000").read_text().count("\n") == 6
+    assert said(caplog, backend)[2:] == ["it is rotated again"]
 
 
 def test_two_processes_that_write_one_file_rotate_it_once(tmp_path):
@@ -291,9 +324,9 @@ def test_two_processes_that_write_one_file_rotate_it_once(tmp_path):
     ]
     for each in made:
         each.open()
-    made[0].write([line(BIG)])
-    made[1].write([line(BIG)])
-    made[0].write([line("first")])
+    made[0].write([line("x")])
+    made[1].write([line(BIG[100:])])
+    made[0].write([line("x" * 30), line("first")])
     made[1].write([line("second")])
     for each in made:
         each.close()

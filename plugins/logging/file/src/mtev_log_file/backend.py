@@ -3,63 +3,52 @@
 Rules:
 
 1. A relative path is relative to the working directory at the time of configuration, and stays so.
-2. Every batch is one write. Of a batch that fails, the sink is told which lines are whole; what is left of a half
-   written one is ended before the next.
-3. Before a write, at most every `CHECK_S`, the path is looked at. When it names another file than the one that is
+2. A batch is one write, unless a rotation falls into it (`rotation`): then it is one for each file. Of a batch that
+   fails, the sink is told which lines are whole, and keeps the others.
+3. Half a line, whether a failure here or a crash before the start left it, is ended before the next. In the format
+   `flatbuffer`, which has no lines, nothing is.
+4. Before a write, at most every `CHECK_S`, the path is looked at. When it names another file than the one that is
    open, or none, that file is opened, or made: external rotation needs no signal. When it cannot be opened, the write
    fails: lines must not vanish in a file that nobody can find. A new file gets the owner of the old one if it may.
-4. Before a write, and about once a second without one, it is rotated where the policy says so (`rotation`). Processes
-   that write the same file agree by a lock on it. A rotation that fails costs no line: it is told, and tried later.
-5. Files are made with the configured mode, less what the umask takes away; existing ones keep theirs.
+5. The file is rotated before the line that makes it due, and about once a second without one. Processes that write the
+   same file agree as `_sharing` says. A rotation that fails fails no write and costs no line: it is told, once for each
+   kind of trouble, and tried again after `RETRY_ROTATION_S`; meanwhile the file grows.
+6. How large the file is is asked of the system before each batch, for others write to it and truncate it.
+7. Files are made with the configured mode, less what the umask takes away; existing ones keep theirs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import grp
 import os
-import pwd
-import stat
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
 
 from mtev_log import BackendSettings, IncompleteWrite, Record
 
-from ._keeper import Keeper, rotated_files
-from .rotation import free_stamp, read_policy
+from ._errands import Errands, Notices
+from ._keeper import Keeper
+from ._live import LiveFile, open_live
+from ._sharing import move_away, names_locked, share
+from .options import FILE_MODE, OPTIONS, FileOptions, read_options
+from .rotation import Live, read_policy
 
-__all__ = ["CHECK_S", "FILE_MODE", "FileBackend", "FileOptions", "read_options"]
+__all__ = ["CHECK_S", "FILE_MODE", "GRACE_S", "RETRY_ROTATION_S", "FileBackend", "FileOptions", "read_options"]
 
 CHECK_S = 0.077
 """How often the path is looked at, at most, in seconds; libmtev's period."""
 
-FILE_MODE = 0o640
-"""Mode of new files: libmtev's 0664 without the group's right to write and without the others' to read."""
+GRACE_S = 2.0
+"""How long after the end of a period an idle log is rotated, in seconds: lines of that period may be on their way."""
 
-_RETRY_ROTATION_S = 60.0
-_OPTIONS = ("compress", "group", "mode", "owner", "sync")
+RETRY_ROTATION_S = 60.0
+"""After how long a rotation that failed is tried again, in seconds."""
 
-
-@dataclass(frozen=True, slots=True)
-class FileOptions:
-    """What `<config>` says.
-
-    Args:
-        compress: whether rotated files are compressed with gzip.
-        mode: mode of new files.
-        uid, gid: owner and group of new files; -1 to leave them.
-        sync: whether every batch is synced to the disk before the next one.
-    """
-
-    compress: bool = False
-    mode: int = FILE_MODE
-    uid: int = -1
-    gid: int = -1
-    sync: bool = False
+_NS = 1_000_000_000
+_time_ns = attrgetter("time_ns")
 
 
 class FileBackend:
@@ -86,21 +75,27 @@ class FileBackend:
     ) -> None:
         if not settings.path:
             raise settings.error(f"type='{settings.type}' needs to know where to write; write path='<file>'")
-        settings.check_options(*_OPTIONS)
+        settings.check_options(*OPTIONS)
         self.path = Path(settings.path).absolute()
         self._options = read_options(settings)
         self._policy = read_policy(settings)
         self._encode = settings.encoder()
+        self._has_lines = settings.format != "flatbuffer"
         self._clock = clock
         self._wall_clock = wall_clock
-        self._rotates = bool(self._policy.rotate_bytes or self._policy.rotate_seconds)
-        self._keeper = Keeper(self.path, self._policy, self._options.compress, wall_clock)
-        self.maintain: Callable[[], None] | None = self._maintain if self._policy.rotate_seconds else None
+        self._errands = Errands(f"l:{self.path.name}"[:15])
+        self._notices = Notices(str(self.path), self._errands)
+        packs = self._options.compress
+        self._keeper = Keeper(self.path, self._policy, packs, wall_clock, self._errands, self._notices)
+        self.maintain: Callable[[], None] | None = self._maintain if self._policy.rotate_seconds or packs else None
         self._fd = -1
-        self._check_at = 0.0
+        self._regular = False
+        self._rotates = False
+        self._shared = True
         self._torn = False
-        self._size_bytes = 0
-        self._since_s = 0.0
+        self._live = Live()
+        self._check_at = 0.0
+        self._keep_at = 0.0
         self._rotate_from = float("-inf")
         self._trouble = ""
 
@@ -108,10 +103,10 @@ class FileBackend:
         """Open the file, or make it. Blocks on the file system.
 
         Raises:
-            OSError: it cannot be had; directories are not made.
+            OSError: it cannot be had.
         """
         if self._fd < 0:
-            self._fd = self._opened()
+            self._take(open_live(self.path, self._options))
             self._keeper.look_after()
         self._check_at = self._clock() + CHECK_S
 
@@ -119,25 +114,21 @@ class FileBackend:
         """Append. Blocks on the file system.
 
         Raises:
-            OSError: the file cannot be opened anew.
-            IncompleteWrite: not everything could be written, or the file cannot be rotated.
+            IncompleteWrite: not everything could be written; or all was, but the disk may not have it.
         """
         if not records:
             return
         lines = list(map(self._encode, records))
         if self._clock() >= self._check_at:
             self.reopen()
-        if self._rotates:
-            self._rotate_if_due()
-        self._append(lines)
-        if self._options.sync:
-            try:
-                os.fdatasync(self._fd)
-            except OSError as error:
-                self._trouble = f"the file cannot be synced: {error}"
-        trouble = self._trouble or self._keeper.trouble
-        if trouble:
-            self._trouble = self._keeper.trouble = ""
+        if self._rotates and not self._fit(lines, records):
+            self._append_split(lines, records)
+        else:
+            self._append(lines)
+        if self._options.sync and self._regular:
+            self._sync()
+        if self._trouble:
+            trouble, self._trouble = self._trouble, ""
             raise IncompleteWrite(len(records), trouble)
 
     def flush(self) -> None:
@@ -147,142 +138,155 @@ class FileBackend:
         """Open the file anew when the path names another one, or none. Blocks on the file system.
 
         Raises:
-            OSError: it cannot be opened.
+            IncompleteWrite: it cannot be opened; nothing has been written.
         """
-        self._check_at = self._clock() + CHECK_S
+        now = self._clock()
+        self._check_at = now + CHECK_S
+        if self._keeper.again_s and now >= self._keep_at:
+            self._keep_at = now + self._keeper.again_s
+            self._keeper.look_after()
+        try:
+            self._follow_path()
+        except OSError as error:
+            raise IncompleteWrite(0, str(error)) from error
+
+    def close(self) -> None:
+        """Close the file; let the work on rotated ones end, for a moment. Harmless to repeat."""
+        if self._fd >= 0:
+            self._leave()
+        self._errands.wait(1.0)
+
+    # Which file is open.
+
+    def _follow_path(self) -> None:
         if self._fd < 0:
             self.open()
             return
         old = os.fstat(self._fd)
         try:
-            now = self.path.stat()
+            same = os.path.samestat(self.path.stat(), old)
         except FileNotFoundError:
-            now = None
-        if now is not None and os.path.samestat(now, old):
-            return
-        self._replace(old, inherit=now is None)
+            same = False
+        if not same:
+            self._replace(old)
+        elif not self._shared:
+            self._shared = share(self._fd)
 
-    def close(self) -> None:
-        """Close the file; let the work on rotated ones end, for a moment. Harmless to repeat."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
+    def _replace(self, old: os.stat_result) -> None:
+        found = open_live(self.path, self._options)
+        if found.made and self._regular and self._options.uid == self._options.gid == -1:
+            mine = found.status
+            if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
+                with contextlib.suppress(OSError):  # only root may give files away
+                    os.fchown(found.fd, old.st_uid, old.st_gid)
+        self._leave()
+        self._take(found)
+        self._keeper.look_after()  # nobody else may still write to the old one
+
+    def _take(self, found: LiveFile) -> None:
+        self._fd = found.fd
+        self._regular = found.regular
+        self._rotates = self._regular and bool(self._policy.rotate_bytes or self._policy.rotate_seconds)
+        self._shared = found.shared
+        self._torn = found.torn and self._has_lines
+        self._live.size_bytes = found.status.st_size
+        if found.status.st_size:
+            self._live.since_s = found.status.st_mtime
+
+    def _leave(self) -> None:
+        fd = self._fd
+        if self._torn:
+            with contextlib.suppress(OSError):  # the disk is full: whoever reads it sees half a line at its end
+                os.write(fd, b"\n")
+            self._torn = False
+        if self._options.sync and self._regular:
+            self._sync()
+        self._fd = -1
+        try:
             os.close(fd)
-        self._keeper.wait(1.0)
+        except OSError as error:
+            self._trouble = f"the file may have lost lines when it was closed: {error}"
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            self._trouble = f"the file cannot be synced: {error}"
+
+    # Rotation.
 
     def _maintain(self) -> None:
-        if self._fd >= 0:
-            self._rotate_if_due()
-
-    def _rotate_if_due(self) -> None:
-        now_s = self._wall_clock()
-        if not self._policy.due(self._size_bytes, self._since_s, now_s) or self._clock() < self._rotate_from:
+        if self._fd < 0:
             return
+        self.reopen()
+        if self._rotates:
+            self._live.size_bytes = self._size_bytes(0)
+            now_s = self._wall_clock()
+            if self._policy.due(self._live.size_bytes, self._live.since_s, now_s - GRACE_S) and self._rotate():
+                self._live.since_s = max(self._live.since_s, now_s - GRACE_S)
+
+    def _fit(self, lines: Sequence[bytes], records: Sequence[Record]) -> bool:
+        policy, live = self._policy, self._live
+        live.size_bytes = self._size_bytes(0)
+        if policy.rotate_bytes and live.size_bytes + sum(map(len, lines)) > policy.rotate_bytes:
+            return False
+        return not policy.rotate_seconds or not policy.later(live.since_s, max(map(_time_ns, records)) // _NS)
+
+    def _append_split(self, lines: list[bytes], records: Sequence[Record]) -> None:
+        now_s = int(self._wall_clock())
+        lengths = list(map(len, lines))
+        times_s = [min(record.time_ns // _NS, now_s) for record in records]  # the future has no file yet
+        start = 0
+        while start < len(lines):
+            count = self._policy.fitting(self._live, lengths, times_s, start)
+            if count:
+                self._append(lines[start : start + count], start)
+                self._live.since_s = max(self._live.since_s, *times_s[start : start + count])
+            elif not self._rotate():
+                self._append(lines[start:], start)
+                return
+            start += count
+
+    def _rotate(self) -> bool:
+        """Rotate the file, or follow another process that did. Returns whether another file is open now."""
+        if self._clock() < self._rotate_from:
+            return False
         try:
-            self._rotate(now_s)
+            old = os.fstat(self._fd)
+            with names_locked(self.path.parent):
+                move_away(self.path, old, self._wall_clock())
+            self._replace(old)
         except OSError as error:
-            self._rotate_from = self._clock() + _RETRY_ROTATION_S
-            self._trouble = f"the file cannot be rotated, so it grows: {error}"
+            self._rotate_from = self._clock() + RETRY_ROTATION_S
+            self._notices.failed("rotation", error, "it cannot be rotated, so it grows")
+            return False
+        self._notices.worked("rotation", "it is rotated again")
+        return True
 
-    def _rotate(self, now_s: float) -> None:
-        held = self._fd
-        fcntl.flock(held, fcntl.LOCK_EX)
+    # Lines.
+
+    def _size_bytes(self, before: int) -> int:
         try:
-            old = os.fstat(held)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(self.path.stat(), old):  # else another process was faster
-                    stamp = free_stamp(now_s, (each.stamp for each in rotated_files(self.path)))
-                    self.path.rename(self.path.with_name(f"{self.path.name}.{stamp}"))
-            self._replace(old, inherit=True)
-        finally:
-            # Closed by now when the new file could be opened, and the lock with it.
-            if self._fd == held:
-                fcntl.flock(held, fcntl.LOCK_UN)
-        self._keeper.look_after()
+            return os.fstat(self._fd).st_size
+        except OSError as error:
+            raise IncompleteWrite(before, str(error)) from error
 
-    def _replace(self, old: os.stat_result, *, inherit: bool) -> None:
-        fresh = self._opened()
-        if inherit and stat.S_ISREG(old.st_mode):
-            mine = os.fstat(fresh)
-            if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid) and self._options.uid == self._options.gid == -1:
-                with contextlib.suppress(OSError):
-                    os.fchown(fresh, old.st_uid, old.st_gid)
-        os.close(self._fd)
-        self._fd = fresh
-        self._torn = False
-
-    def _opened(self) -> int:
-        options = self._options
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
-        made = not self.path.exists()
-        fd = os.open(self.path, flags, options.mode)
-        try:
-            if made and (options.uid, options.gid) != (-1, -1):
-                os.fchown(fd, options.uid, options.gid)
-            status = os.fstat(fd)
-        except OSError:
-            os.close(fd)
-            raise
-        self._size_bytes = status.st_size
-        self._since_s = status.st_mtime if status.st_size else self._wall_clock()
-        return fd
-
-    def _append(self, lines: list[bytes]) -> None:
+    def _append(self, lines: list[bytes], before: int = 0) -> None:
+        """Append lines with one write, or more where the system takes less; `before` lines of the batch are written."""
         data = b"".join(lines)
-        repaired = 1 if self._torn else 0
-        view = memoryview(b"\n" + data if repaired else data)
+        if self._torn and self._size_bytes(before) == 0:  # truncated, and the half line with it
+            self._torn = False
+        mended = 1 if self._torn else 0
+        view = memoryview(b"\n" + data if mended else data)
         done = 0
         while done < len(view):
             try:
                 count = os.write(self._fd, view[done:])
             except OSError as error:
-                ends = accumulate(len(line) for line in lines)
-                whole = sum(1 for end in ends if end + repaired <= done)
-                raise IncompleteWrite(whole, str(error)) from error
+                ends = accumulate(map(len, lines))
+                whole = sum(1 for end in ends if end + mended <= done)
+                raise IncompleteWrite(before + whole, str(error)) from error
             if count:
-                self._torn = view[done + count - 1] != 0x0A
+                self._torn = self._has_lines and view[done + count - 1] != 0x0A
             done += count
-            self._size_bytes += count
-
-
-def read_options(settings: BackendSettings) -> FileOptions:
-    """What the `<config>` of a log file says.
-
-    Raises:
-        ConfigurationError: a value that is not allowed, or a user or group that does not exist.
-    """
-    config = settings.config
-    compress = _one_of(settings, "compress", ("none", "gzip"))
-    sync = _one_of(settings, "sync", ("none", "batch"))
-    mode = FILE_MODE
-    if text := config.get("mode", ""):
-        if not (text.isascii() and text.isdigit() and len(text) <= 4 and set(text) <= set("01234567")):
-            raise settings.error(f"mode='{text}' is not a mode; expected octal digits such as '0640'")
-        mode = int(text, 8)
-        if mode & ~0o666:
-            raise settings.error(f"mode='{text}': a log file is not to be executable; expected at most '0666'")
-    return FileOptions(
-        compress == "gzip",
-        mode,
-        _number(settings, "owner", lambda name: pwd.getpwnam(name).pw_uid),
-        _number(settings, "group", lambda name: grp.getgrnam(name).gr_gid),
-        sync == "batch",
-    )
-
-
-def _one_of(settings: BackendSettings, name: str, values: tuple[str, str]) -> str:
-    value = settings.config.get(name, values[0])
-    if value not in values:
-        raise settings.error(f"{name}='{value}' is none of {', '.join(values)}")
-    return value
-
-
-def _number(settings: BackendSettings, name: str, look_up: Callable[[str], int]) -> int:
-    value = settings.config.get(name, "")
-    if not value:
-        return -1
-    if value.isascii() and value.isdigit():
-        return int(value)
-    try:
-        return look_up(value)
-    except KeyError:
-        raise settings.error(f"{name}='{value}' does not exist on this system") from None
+            self._live.size_bytes += count
