@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "Encoder",
+    "PlainEncoder",
     "encode_json",
     "encode_logfmt",
     "encode_plain",
@@ -55,6 +56,7 @@ __all__ = [
 Encoder = Callable[["Record"], bytes]
 """Turns a record into bytes."""
 
+_NS = 1_000_000_000
 _PLACE_LIMIT = 63
 _THREAD_LIMIT = 15
 _RESERVED = frozenset(
@@ -65,28 +67,36 @@ _NOT_IN_A_KEY = re.compile(r"[^!#-<>-~\u00a1-\ud7ff\ue000-\uffef]")
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
 
 
-def plain_encoder(*, split: bool = True, utc: bool = False) -> Encoder:
-    """A function that encodes in the plain format; see the module. It remembers the last second: one thread at a time.
+class PlainEncoder:
+    """Encodes in the plain format; see the module. It remembers the last second: one thread at a time.
 
     Args:
         split: repeat the prefixes on every line of a text.
         utc: timestamps in UTC.
     """
-    convert = time.gmtime if utc else time.localtime
-    known = -1
-    stamp = ""
 
-    def encode(record: Record) -> bytes:
-        nonlocal known, stamp
+    __slots__ = ("_convert", "_from_ns", "_stamp", "_until_ns", "split")
+
+    def __init__(self, *, split: bool = True, utc: bool = False) -> None:
+        self.split = split
+        self._convert = time.gmtime if utc else time.localtime
+        self._stamp = ""
+        self._from_ns = self._until_ns = 0
+
+    def second(self, time_ns: int) -> tuple[str, int, int]:
+        """How a timestamp begins, and the nanoseconds since the epoch from which, and until which, it does."""
+        if not self._from_ns <= time_ns < self._until_ns:
+            second = time_ns // _NS
+            self._stamp = time.strftime("[%Y-%m-%d %H:%M:%S.", self._convert(second))
+            self._from_ns, self._until_ns = second * _NS, (second + 1) * _NS
+        return self._stamp, self._from_ns, self._until_ns
+
+    def __call__(self, record: Record) -> bytes:
         flags = record.flags
         prefix = ""
         if flags.timestamps:
-            micros = record.time_ns // 1000
-            second = micros // 1_000_000
-            if second != known:
-                stamp = time.strftime("[%Y-%m-%d %H:%M:%S", convert(second))
-                known = second
-            prefix = f"{stamp}.{micros % 1_000_000:06d}] "
+            stamp, from_ns, _ = self.second(record.time_ns)
+            prefix = f"{stamp}{(record.time_ns - from_ns) // 1000:06d}] "
         if flags.facility:
             prefix += f"[{record.facility}] "
         if flags.debug:
@@ -96,14 +106,12 @@ def plain_encoder(*, split: bool = True, utc: bool = False) -> Encoder:
             text = f"{text}\n{record.exception}"
         if "\n" in text:
             text = text.removesuffix("\n")
-            if split:
+            if self.split:
                 text = text.replace("\n", f"\n{prefix}")
         try:
             return f"{prefix}{text}\n".encode()
         except UnicodeEncodeError:
             return _bytes(f"{prefix}{text}\n")
-
-    return encode
 
 
 def encode_plain(record: Record, *, split: bool = True, utc: bool = False) -> bytes:
@@ -114,7 +122,7 @@ def encode_plain(record: Record, *, split: bool = True, utc: bool = False) -> by
         split: repeat the prefixes on every line of a text.
         utc: timestamps in UTC.
     """
-    return plain_encoder(split=split, utc=utc)(record)
+    return PlainEncoder(split=split, utc=utc)(record)
 
 
 def encode_json(record: Record) -> bytes:
@@ -185,7 +193,7 @@ def _flatbuffer_encoder() -> Encoder:
 
 
 FORMATS: Mapping[str, Callable[[bool, bool], Encoder]] = {
-    "plain": lambda split, utc: plain_encoder(split=split, utc=utc),
+    "plain": lambda split, utc: PlainEncoder(split=split, utc=utc),
     "json": lambda split, utc: encode_json,
     "logfmt": lambda split, utc: lambda record: encode_logfmt(record, utc=utc),
     "flatbuffer": lambda split, utc: _flatbuffer_encoder(),

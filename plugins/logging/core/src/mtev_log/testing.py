@@ -125,6 +125,22 @@ class BackendConformance:
         self._holds(backend, tmp_path, ["with-a-field"] * 9)
         backend.close()
 
+    def test_encoded_lines_are_written_as_records_are(self, tmp_path: Path) -> None:
+        """If it takes bytes, it does with them what it does with records, in order with those."""
+        backend = self.make(tmp_path)
+        encode, write_encoded = getattr(backend, "encode", None), getattr(backend, "write_encoded", None)
+        assert (encode is None) == (write_encoded is None), "it has one of `encode` and `write_encoded` only"
+        backend.open()
+        if encode is not None and write_encoded is not None:
+            backend.write([line("first")])
+            records = [line("second"), line("third")]
+            write_encoded(list(map(encode, records)), [record.time_ns for record in records])
+            write_encoded([], [])
+            backend.write([line("fourth")])
+            backend.flush()
+            self._holds(backend, tmp_path, ["first", "second", "third", "fourth"])
+        backend.close()
+
     def test_records_are_left_alone(self, tmp_path: Path) -> None:
         """Other backends hold the same objects."""
         backend = self.make(tmp_path)

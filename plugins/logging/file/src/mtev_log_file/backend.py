@@ -61,6 +61,7 @@ class FileBackend:
 
     Attributes:
         path: the file, absolute.
+        encode: what makes the lines.
         maintain: what is due without a line; None when nothing ever is.
 
     Raises:
@@ -79,7 +80,7 @@ class FileBackend:
         self.path = Path(settings.path).absolute()
         self._options = read_options(settings)
         self._policy = read_policy(settings)
-        self._encode = settings.encoder()
+        self.encode = settings.encoder()
         self._has_lines = settings.format != "flatbuffer"
         self._clock = clock
         self._wall_clock = wall_clock
@@ -116,20 +117,31 @@ class FileBackend:
         Raises:
             IncompleteWrite: not everything could be written; or all was, but the disk may not have it.
         """
-        if not records:
+        self.write_encoded(list(map(self.encode, records)), list(map(_time_ns, records)))
+
+    def write_encoded(self, lines: Sequence[bytes], times_ns: Sequence[int]) -> None:
+        """Append lines that `encode` made. Blocks on the file system.
+
+        Args:
+            lines: the lines.
+            times_ns: when each was logged, in nanoseconds since the epoch.
+
+        Raises:
+            IncompleteWrite: as `write`.
+        """
+        if not lines:
             return
-        lines = list(map(self._encode, records))
         if self._clock() >= self._check_at:
             self.reopen()
-        if self._rotates and not self._fit(lines, records):
-            self._append_split(lines, records)
+        if self._rotates and not self._fit(lines, times_ns):
+            self._append_split(lines, times_ns)
         else:
             self._append(lines)
         if self._options.sync and self._regular:
             self._sync()
         if self._trouble:
             trouble, self._trouble = self._trouble, ""
-            raise IncompleteWrite(len(records), trouble)
+            raise IncompleteWrite(len(lines), trouble)
 
     def flush(self) -> None:
         """Nothing is held back: what was written is with the operating system."""
@@ -225,17 +237,17 @@ class FileBackend:
             if self._policy.due(self._live.size_bytes, self._live.since_s, now_s - GRACE_S) and self._rotate():
                 self._live.since_s = max(self._live.since_s, now_s - GRACE_S)
 
-    def _fit(self, lines: Sequence[bytes], records: Sequence[Record]) -> bool:
+    def _fit(self, lines: Sequence[bytes], times_ns: Sequence[int]) -> bool:
         policy, live = self._policy, self._live
         live.size_bytes = self._size_bytes(0)
         if policy.rotate_bytes and live.size_bytes + sum(map(len, lines)) > policy.rotate_bytes:
             return False
-        return not policy.rotate_seconds or not policy.later(live.since_s, max(map(_time_ns, records)) // _NS)
+        return not policy.rotate_seconds or not policy.later(live.since_s, max(times_ns) // _NS)
 
-    def _append_split(self, lines: list[bytes], records: Sequence[Record]) -> None:
+    def _append_split(self, lines: Sequence[bytes], times_ns: Sequence[int]) -> None:
         now_s = int(self._wall_clock())
         lengths = list(map(len, lines))
-        times_s = [min(record.time_ns // _NS, now_s) for record in records]  # the future has no file yet
+        times_s = [min(time_ns // _NS, now_s) for time_ns in times_ns]  # the future has no file yet
         start = 0
         while start < len(lines):
             count = self._policy.fitting(self._live, lengths, times_s, start)
@@ -271,7 +283,7 @@ class FileBackend:
         except OSError as error:
             raise IncompleteWrite(before, str(error)) from error
 
-    def _append(self, lines: list[bytes], before: int = 0) -> None:
+    def _append(self, lines: Sequence[bytes], before: int = 0) -> None:
         """Append lines with one write, or more where the system takes less; `before` lines of the batch are written."""
         data = b"".join(lines)
         if self._torn and self._size_bytes(before) == 0:  # truncated, and the half line with it

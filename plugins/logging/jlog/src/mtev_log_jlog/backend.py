@@ -67,7 +67,7 @@ class JlogBackend:
 
     def __init__(self, settings: BackendSettings) -> None:
         self.options = read_options(settings)
-        self._encode = settings.encoder(split=False)
+        self.encode = settings.encoder(split=False)
         self._journal = Journal(self.options.directory)
         self._writer: Writer | None = None
 
@@ -99,11 +99,23 @@ class JlogBackend:
         Raises:
             IncompleteWrite: not everything could be written.
         """
-        if not records:
+        self.write_encoded(list(map(self.encode, records)), ())
+
+    def write_encoded(self, lines: Sequence[bytes], times_ns: Sequence[int]) -> None:
+        """Append lines that `encode` made. Blocks on the file system.
+
+        Args:
+            lines: the lines.
+            times_ns: not needed: a journal has its own times.
+
+        Raises:
+            IncompleteWrite: as `write`.
+        """
+        if not lines:
             return
         assert self._writer is not None
         try:
-            self._writer.append_many(map(self._encode, records))
+            self._writer.append_many(lines)
         except AppendFailed as error:
             raise IncompleteWrite(error.written, str(error)) from error
 
