@@ -9,8 +9,8 @@ from mtev_kernel import ConfigurationError
 from mtev_log.configuration import build_graph, read_streams
 from mtev_log.filters import Filter
 from mtev_log.gates import GateSettings
+from mtev_log.handover import Overflow, SinkOptions
 from mtev_log.record import Flags
-from mtev_log.sink import Overflow, SinkOptions
 
 
 def read(logs, environ=None):

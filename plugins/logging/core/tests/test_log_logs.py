@@ -11,6 +11,7 @@ from mtev_conf import Configuration
 from mtev_kernel import ABORT, ConfigurationError, hookimpl
 from mtev_kernel.hooks import HookRegistry
 from mtev_log import Flags, LogError, Logs, OutletCycle, hookspecs
+from mtev_log._flatbuffer import encode_flatbuffer
 from mtev_log.configuration import read_streams
 
 
@@ -53,6 +54,8 @@ class Service:
         self.read_fd = read_fd
         self.logs = Logs(
             self.registry.site(hookspecs.mtev_log_line),
+            plain_site=self.registry.site(hookspecs.mtev_log_plain),
+            flatbuffer_site=self.registry.site(hookspecs.mtev_log_flatbuffer),
             degraded=self.states.append,
             healthy=lambda: self.states.append("healthy"),
             stderr_fd=write_fd,
@@ -181,6 +184,43 @@ def test_the_hook_sees_every_stream_passed_and_can_stop_a_line(service):
     logs.stream("x").log("secret again")
     assert len(seen) == 7
     assert logs.backend("k").messages == ["open", "secret again"]
+
+
+def test_hooks_get_the_line_as_the_formats_have_it_and_can_stop_it(service):
+    logs = service.start('<log name="k" type="kept" facility="on"/><log name="x"><outlet name="k"/></log>')
+    seen = []
+
+    @hookimpl
+    def mtev_log_plain(stream, record, text):
+        seen.append((stream.name, text))
+        return ABORT if b"plainly not" in text else None
+
+    @hookimpl
+    def mtev_log_flatbuffer(stream, record, buffer):
+        assert buffer == encode_flatbuffer(record)
+        seen.append((stream.name, "buffer"))
+        return ABORT if stream.name == "k" and b"buffer not" in buffer else None
+
+    attached = [service.registry.attach("acme", "acme 1", each) for each in (mtev_log_plain, mtev_log_flatbuffer)]
+    for text in ("open", "plainly not", "buffer not"):
+        logs.stream("x").log(text)
+    assert seen == [
+        ("x", b"open\n"),
+        ("x", "buffer"),
+        ("k", b"[x] open\n"),
+        ("k", "buffer"),
+        ("x", b"plainly not\n"),
+        ("x", b"buffer not\n"),
+        ("x", "buffer"),
+        ("k", b"[x] buffer not\n"),
+        ("k", "buffer"),
+    ]
+    assert logs.backend("k").messages == ["open"]
+    for each in attached:
+        each.detach()
+    logs.stream("x").log("unseen")
+    assert len(seen) == 9
+    assert service.failures == []
 
 
 def test_a_failing_hook_costs_no_line(service):

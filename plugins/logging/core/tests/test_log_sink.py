@@ -13,8 +13,9 @@ from mtev_log.backend import BackendSettings
 from mtev_log.errors import IncompleteWrite
 from mtev_log.filters import Filter
 from mtev_log.gates import GateSettings
+from mtev_log.handover import Overflow, SinkOptions
 from mtev_log.record import Flags
-from mtev_log.sink import BLOCK_LIMIT_S, RETRY_S, Overflow, Sink, SinkOptions
+from mtev_log.sink import BLOCK_LIMIT_S, RETRY_S, Sink
 from mtev_log.testing import line
 
 

@@ -10,7 +10,8 @@ from mtev_kernel import ConfigurationError
 from .backend import Backend, BackendFactory, BackendSettings
 from .configuration import StreamSettings
 from .errors import LogError
-from .sink import Nesting, Sink, SinkOptions, SinkReports, one_line
+from .handover import Nesting, SinkOptions
+from .sink import Sink, SinkReports, one_line
 
 __all__ = ["BackendTypes"]
 

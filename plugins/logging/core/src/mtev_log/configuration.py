@@ -21,7 +21,7 @@ from .filters import Filter
 from .formats import FORMATS
 from .gates import GateSettings, parse_rate
 from .graph import Graph, check_name
-from .sink import QUEUE_LINES, Overflow, SinkOptions
+from .handover import QUEUE_LINES, Overflow, SinkOptions
 
 __all__ = ["StreamSettings", "build_graph", "read_rest_write", "read_streams"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .record import Record
     from .stream import LogStream
 
-__all__ = ["mtev_log_line", "mtev_log_plain", "mtev_log_streams"]
+__all__ = ["mtev_log_flatbuffer", "mtev_log_line", "mtev_log_plain", "mtev_log_streams"]
 
 
 @hookspec
@@ -46,6 +46,23 @@ def mtev_log_plain(stream: LogStream, record: Record, text: bytes) -> HookResult
 
     Note:
         libmtev's hook of the same name; as `mtev_log_line`, after it.
+    """
+
+
+@hookspec
+def mtev_log_flatbuffer(stream: LogStream, record: Record, buffer: bytes) -> HookResult | None:
+    """A line passes a stream, as `mtev_log_line` has it, and here it is as a FlatBuffer in libmtev's schema.
+
+    Args:
+        stream: the stream that it passes.
+        record: the line, with the flags in effect there.
+        buffer: the format `flatbuffer`; without framing.
+
+    Returns:
+        ABORT to stop it here.
+
+    Note:
+        libmtev's hook of the same name; as `mtev_log_line`, after `mtev_log_plain`.
     """
 
 

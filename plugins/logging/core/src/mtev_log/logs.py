@@ -48,6 +48,7 @@ class Logs:
     Args:
         site: the call site of the hook `mtev_log_line`.
         plain_site: that of `mtev_log_plain`.
+        flatbuffer_site: that of `mtev_log_flatbuffer`.
         degraded: told why, when a backend fails.
         healthy: told when all of them work again.
         stderr_fd: the descriptor that the stream `stderr` writes to.
@@ -58,6 +59,7 @@ class Logs:
         site: LogLineSite,
         *,
         plain_site: LogPlainSite | None = None,
+        flatbuffer_site: LogPlainSite | None = None,
         degraded: Callable[[str], None] = lambda reason: None,
         healthy: Callable[[], None] = lambda: None,
         stderr_fd: int = 2,
@@ -67,7 +69,12 @@ class Logs:
         self._degraded = degraded
         self._healthy = healthy
         self._stderr_fd = stderr_fd
-        self._dispatch = Dispatch(site, plain_site or HookSite("mtev_log_plain"), self.complain)
+        self._dispatch = Dispatch(
+            site,
+            plain_site or HookSite("mtev_log_plain"),
+            flatbuffer_site or HookSite("mtev_log_flatbuffer"),
+            self.complain,
+        )
         self._types = BackendTypes()
         self._watchers: list[Callable[[], None]] = []
         self._streams: dict[str, LogStream] = {}

@@ -33,6 +33,7 @@ class LogPlugin(Plugin):
         self._logs = Logs(
             context.hooks.site(hookspecs.mtev_log_line),
             plain_site=context.hooks.site(hookspecs.mtev_log_plain),
+            flatbuffer_site=context.hooks.site(hookspecs.mtev_log_flatbuffer),
             degraded=context.degraded,
             healthy=context.healthy,
         )

@@ -29,7 +29,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from typing import Protocol
@@ -37,20 +36,17 @@ from typing import Protocol
 from mtev_kernel import MtevError
 
 from . import _forks
-from ._line import Line, Plan, Step, Way, record_of
-from ._quick import QuickEncoder
+from ._delivery import Delivery
+from ._line import Line, Plan, Way
 from .backend import Backend, BackendSettings
 from .errors import IncompleteWrite
-from .gates import Gate
-from .record import NO_FLAGS, Record
+from .handover import Nesting, Overflow, SinkOptions
+from .record import Record
 
-__all__ = ["BLOCK_LIMIT_S", "QUEUE_LINES", "RETRY_S", "Nesting", "Overflow", "Sink", "SinkOptions", "one_line"]
+__all__ = ["BLOCK_LIMIT_S", "RETRY_S", "Sink", "SinkReports", "one_line"]
 
 RETRY_S = 1.0
 """How long a failing backend is left alone, in seconds."""
-
-QUEUE_LINES = 50_000
-"""How many lines a queue holds, unless a `<log>` says otherwise."""
 
 BLOCK_LIMIT_S = 10.0
 """How long the policy `block` makes a caller wait at most, in seconds."""
@@ -61,45 +57,11 @@ _LOCK_LIMIT_S = 5.0
 _TICK_S = 1.0
 
 
-class Overflow(Enum):
-    """What becomes of a line when the queue is full."""
-
-    DROP = "drop"
-    DROP_OLDEST = "drop_oldest"
-    BLOCK = "block"
-
-
-@dataclass(frozen=True, slots=True)
-class SinkOptions:
-    """How lines are handed to a backend.
-
-    Args:
-        queue_lines: how many may wait.
-        overflow: what becomes of more.
-        synchronous: never on a thread of its own.
-    """
-
-    queue_lines: int = QUEUE_LINES
-    overflow: Overflow = Overflow.DROP
-    synchronous: bool = False
-
-
 class SinkReports(Protocol):
     """Who is told how sinks are. Called on the thread that drains; must not log."""
 
     def sink_failed(self, sink: Sink, text: str) -> None: ...
     def sink_recovered(self, sink: Sink, text: str) -> None: ...
-
-
-class Nesting(threading.local):
-    """Which thread this is, and whether it may log.
-
-    Attributes:
-        thread: the calling thread; None while what it logs is dropped.
-    """
-
-    def __init__(self) -> None:
-        self.thread: threading.Thread | None = threading.current_thread()
 
 
 class _State(Enum):
@@ -135,24 +97,20 @@ class Sink:
         "_cause",
         "_clock",
         "_counting",
-        "_flags",
-        "_gates",
+        "_delivery",
         "_lock",
         "_lost_before",
         "_lost_told",
         "_maintain",
         "_nesting",
         "_options",
-        "_quick",
         "_reports",
         "_retry_at",
-        "_retrying",
         "_state",
         "_successor",
         "_synchronous",
         "_thread",
         "_told_at",
-        "_write_encoded",
         "asleep",
         "backend",
         "limit",
@@ -189,20 +147,14 @@ class Sink:
         self._state = _State.WAITING
         self._synchronous = True
         self._thread: threading.Thread | None = None
-        self._retrying: list[Record] = []
         self._retry_at = 0.0
         self._cause = ""
         self._lost_before = 0
         self._lost_told = 0
         self._told_at = 0.0
         self._successor: Sink | None = None
-        self._gates: dict[str, Gate] = {}
-        self._flags = NO_FLAGS
+        self._delivery = Delivery(backend, self)
         self._maintain: Callable[[], None] | None = getattr(backend, "maintain", None)
-        self._write_encoded: Callable[[list[bytes], list[int]], None] = getattr(backend, "write_encoded", _no_encoded)
-        self._quick: QuickEncoder | None = None
-        if self._write_encoded is not _no_encoded:
-            self._quick = QuickEncoder.of(getattr(backend, "encode", None))
         self._as_is = Plan("", (self,), {self: (Way(None),)})
         _forks.watch(self)
 
@@ -219,7 +171,7 @@ class Sink:
     @property
     def suppressed(self) -> int:
         """How many lines rate limits and de-duplication held back."""
-        return sum(gate.suppressed for gate in self._gates.values())
+        return self._delivery.suppressed
 
     # What callers of a log call do.
 
@@ -276,7 +228,7 @@ class Sink:
             self.backend.open()
             self._state = _State.WORKING
             self._successor = None
-            self._gates.clear()
+            self._delivery.forget()
             self.asleep = self._synchronous
         self._drain()
 
@@ -351,10 +303,10 @@ class Sink:
             self._successor = successor
             self.asleep = True
             if successor is None:
-                self._lose(len(self._retrying))
+                self._lose(len(self._delivery.kept))
             else:
-                successor.write(self._retrying)
-            self._retrying = []
+                successor.write(self._delivery.kept)
+            self._delivery.kept = []
             if self.lost != self._lost_told:
                 self._tell_lost(now=True)
             try:
@@ -371,9 +323,8 @@ class Sink:
         """About once a second: what is due without a line. May block."""
         if self._maintain is not None:
             self._call(self._maintain)
-        if any(gate.pending for gate in self._gates.values()):
-            now_ns = time.time_ns()
-            self.write([said for gate in self._gates.values() if (said := gate.summary(now_ns)) is not None])
+        if self._delivery.pending:
+            self.write(self._delivery.summaries())
         if self.lost != self._lost_told:
             self._call(self._tell_lost)
 
@@ -386,7 +337,7 @@ class Sink:
     def after_fork(self) -> None:
         """In a child: what is queued is the parent's to write, and its threads are not here. For `_forks`."""
         self.queue.clear()
-        self._retrying = []
+        self._delivery.kept = []
         self._lock = threading.Lock()
         self._counting = threading.RLock()
         self._bell = threading.Lock()
@@ -454,11 +405,7 @@ class Sink:
 
     @property
     def _something_is_due(self) -> bool:
-        return (
-            self._maintain is not None
-            or self.lost != self._lost_told
-            or any(gate.pending for gate in self._gates.values())
-        )
+        return self._maintain is not None or self.lost != self._lost_told or self._delivery.pending
 
     def _drain(self, timeout_s: float = -1) -> bool:
         """Write what is in the queue now, as far as it goes.
@@ -474,8 +421,8 @@ class Sink:
                 return False
             try:
                 left = len(self.queue)
-                while left > 0 or self._retrying or self._state is _State.FAILING:
-                    count = 0 if self._retrying else min(left, _BATCH)
+                while left > 0 or self._delivery.kept or self._state is _State.FAILING:
+                    count = 0 if self._delivery.kept else min(left, _BATCH)
                     if not self._step(count, reports):
                         break
                     left -= count
@@ -498,29 +445,16 @@ class Sink:
             return False
         if again and not self._reopened():
             return False
-        records, self._retrying = self._retrying, []
-        lines = [] if records else self._taken(count)
-        size = len(records) or len(lines)
-        encoded: list[bytes] | None = None
+        delivery = self._delivery
         try:
-            if lines and self._quick is not None:
-                encoded = self._quick.lines(lines, self)
-            if encoded is not None:
-                self._write_encoded(encoded, [line[1] for line in lines])  # type: ignore[misc]  # lines that went the short way have their time there
-            else:
-                records = records or self._records(lines)
-                size = len(records)
-                if records:
-                    self.backend.write(records)
+            self.written += delivery.write([] if delivery.kept else self._taken(count))
         except IncompleteWrite as error:
-            self._retrying = records[error.written :] if encoded is None else self._records(lines[error.written :])
             self.written += error.written
             self._report_failure(error, 0, again, reports)
             return False
         except (Exception, SystemExit) as error:
-            self._report_failure(error, size, again, reports)
+            self._report_failure(error, delivery.attempted, again, reports)
             return False
-        self.written += size
         if again:
             self._state = _State.WORKING
             lost = self.lost - self._lost_before
@@ -551,38 +485,6 @@ class Sink:
             lines.extend(islice(iter(self.queue.popleft, None), count))
         return lines
 
-    def _records(self, lines: Iterable[Line]) -> list[Record]:
-        records: list[Record] = []
-        for line in lines:
-            plan = line[0]
-            ways = plan.ways.get(self)
-            if not ways:
-                continue
-            record = record_of(line, ways[0].flags)
-            for way in ways:
-                carried = record if way.flags is None else record.carrying(way.flags)
-                if not way.steps or self._passes(way.steps, carried, records):
-                    records.append(carried)
-        if records:
-            self._flags = records[-1].flags
-        return records
-
-    def _passes(self, steps: tuple[Step, ...], record: Record, records: list[Record]) -> bool:
-        for step in steps:
-            if step.passes is not None and not step.passes(record):
-                return False
-            if step.gate is not None:
-                gate = self._gates.get(step.gate[0])
-                if gate is None or gate.settings != step.gate[1]:
-                    gate = self._gates[step.gate[0]] = Gate(*step.gate)
-                if not gate.admit(record):
-                    return False
-                if gate.pending and (said := gate.summary(record.time_ns, passing=True)) is not None:
-                    records.append(said.carrying(record.flags))
-            if step.count is not None:
-                step.count.add(1)
-        return True
-
     def _pass_on(self) -> None:
         successor = self._successor
         while self.queue:
@@ -606,8 +508,7 @@ class Sink:
         self._lost_told = self.lost
         why = f"its queue of {self.limit} lines was full, or its backend failed"
         text = f"{count} lines of the log '{self.settings.name}' were lost: {why}"
-        flags = self._flags if self._quick is None else self._flags.union(self._quick.flags)
-        record = Record(time.time_ns(), "error/log", text, flags=flags)
+        record = Record(time.time_ns(), "error/log", text, flags=self._delivery.flags)
         try:
             self.backend.write([record])
         except (Exception, SystemExit):  # the next line finds out that it fails
@@ -646,11 +547,6 @@ class Sink:
         return (
             f"log '{self.settings.name}'{kind} fails: {self._cause}; up to {self.limit} lines wait until it works again"
         )
-
-
-def _no_encoded(lines: list[bytes], times_ns: list[int]) -> None:
-    """What stands for `write_encoded` where a backend has none."""
-    raise NotImplementedError
 
 
 def one_line(error: BaseException) -> str:

@@ -40,9 +40,9 @@ from ._line import (
     record_of,
 )
 from .filters import Filter
-from .formats import encode_plain, printable
+from .formats import encode_plain, encoder, printable
+from .handover import Nesting
 from .record import Flags, Record
-from .sink import Nesting
 
 __all__ = ["Dispatch", "LogLineSite", "LogPlainSite", "LogStream", "Route", "Stop", "route_of"]
 
@@ -109,7 +109,11 @@ class LogStream:
                 frame.f_lineno,
                 "" if exception is None else _traceback(exception),
             )
-            if dispatch.line.call is not None or dispatch.plain.call is not None:
+            if (
+                dispatch.line.call is not None
+                or dispatch.plain.call is not None
+                or dispatch.flatbuffer.call is not None
+            ):
                 self._hooked(record_of(line))
                 return
             for sink in plan.sinks:
@@ -137,7 +141,11 @@ class LogStream:
             dispatch.nested += 1
             return False
         try:
-            if dispatch.line.call is not None or dispatch.plain.call is not None:
+            if (
+                dispatch.line.call is not None
+                or dispatch.plain.call is not None
+                or dispatch.flatbuffer.call is not None
+            ):
                 self._hooked(record)
                 return True
             _put((self._plan, record))
@@ -189,7 +197,7 @@ LogLineSite: TypeAlias = HookSite[[LogStream, Record], HookResult | None]
 """The call site of the hook `mtev_log_line`."""
 
 LogPlainSite: TypeAlias = HookSite[[LogStream, Record, bytes], HookResult | None]
-"""The call site of the hook `mtev_log_plain`."""
+"""The call site of the hook `mtev_log_plain`, and of `mtev_log_flatbuffer`."""
 
 
 class Dispatch:
@@ -198,6 +206,7 @@ class Dispatch:
     Args:
         line: called for every stream that a line passes, while somebody is attached.
         plain: likewise, with the line in the plain format.
+        flatbuffer: likewise, with the line as a FlatBuffer.
         complain: says something on standard error.
 
     Attributes:
@@ -205,11 +214,14 @@ class Dispatch:
         nested: how many lines were dropped because their thread was logging already.
     """
 
-    __slots__ = ("_complain", "_told", "line", "nested", "nesting", "plain")
+    __slots__ = ("_complain", "_told", "flatbuffer", "line", "nested", "nesting", "plain")
 
-    def __init__(self, line: LogLineSite, plain: LogPlainSite, complain: Callable[[str], None]) -> None:
+    def __init__(
+        self, line: LogLineSite, plain: LogPlainSite, flatbuffer: LogPlainSite, complain: Callable[[str], None]
+    ) -> None:
         self.line = line
         self.plain = plain
+        self.flatbuffer = flatbuffer
         self.nesting = Nesting()
         self.nested = 0
         self._complain = complain
@@ -273,11 +285,14 @@ def _walk(route: Route, record: Record, dispatch: Dispatch) -> Iterator[Line]:
         if stop.filter is not None and not stop.filter.passes(carried):
             index += stop.size
             continue
-        line, plain = dispatch.line.call, dispatch.plain.call
+        line, plain, flatbuffer = dispatch.line.call, dispatch.plain.call, dispatch.flatbuffer.call
         if line is not None and line(stop.stream, carried) is ABORT:
             index += stop.size
             continue
         if plain is not None and plain(stop.stream, carried, encode_plain(carried)) is ABORT:
+            index += stop.size
+            continue
+        if flatbuffer is not None and flatbuffer(stop.stream, carried, encoder("flatbuffer")(carried)) is ABORT:
             index += stop.size
             continue
         if stop.sink is not None:
