@@ -51,7 +51,11 @@ def on_a_terminal(monkeypatch, records, form="plain", **environ):
     leader, follower = os.openpty()
     try:
         StderrBackend(BackendSettings("stderr", format=form), follower).write(records)
-        return os.read(leader, 4096).replace(b"\r\n", b"\n")
+        os.write(follower, b"\0")
+        data = b""
+        while not data.endswith(b"\0"):  # a terminal hands over what it has, be it in the middle
+            data += os.read(leader, 4096)
+        return data.removesuffix(b"\0").replace(b"\r\n", b"\n")
     finally:
         os.close(leader)
         os.close(follower)
