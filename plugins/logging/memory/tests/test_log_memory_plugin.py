@@ -129,6 +129,9 @@ class Faces(Plugin):
         assert summary
         self.commands[words] = function
 
+    def mode(self, words, enter, *, summary):
+        """Other plugins have some."""
+
     async def ask(self, path, **query):
         for base, expression, function in self.routes:
             if path.startswith(base) and (match := expression.search(path[len(base) :])):
