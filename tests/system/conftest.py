@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,22 @@ def demo_text() -> str:
     text, ports = re.subn(r'port="\d+"', 'port="0"', (DEMO / "demo.conf").read_text())
     assert ports == 2
     return text
+
+
+@pytest.fixture
+def with_logs(demo_text, tmp_path) -> Callable[[str], Path]:
+    """Makes the demo's configuration with more streams: those of a `<logs>`."""
+
+    def make(streams: str) -> Path:
+        root = ET.fromstring(demo_text.encode())
+        logs = root.find("logs")
+        assert logs is not None
+        logs.extend(ET.fromstring(streams))
+        path = tmp_path / "demo.conf"
+        ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+        return path
+
+    return make
 
 
 @pytest.fixture

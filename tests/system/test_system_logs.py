@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import xml.etree.ElementTree as ET
 
 import pytest
 from clients import Console, get
@@ -26,14 +25,8 @@ STREAMS = """<logs>
 
 
 @pytest.fixture
-def configuration(demo_text, tmp_path):
-    root = ET.fromstring(demo_text.encode())
-    logs = root.find("logs")
-    for each in ET.fromstring(STREAMS.format(folder=tmp_path)):
-        logs.append(each)
-    path = tmp_path / "demo.conf"
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
-    return path
+def configuration(with_logs, tmp_path):
+    return with_logs(STREAMS.format(folder=tmp_path))
 
 
 def numbers(lines):

@@ -6,7 +6,6 @@ import json
 import re
 import socket
 import threading
-import xml.etree.ElementTree as ET
 
 import pytest
 from clients import Console, get
@@ -104,13 +103,8 @@ def port():
 
 
 @pytest.fixture
-def configuration(demo_text, tmp_path, port):
-    root = ET.fromstring(demo_text.encode())
-    for each in ET.fromstring(STREAMS.format(port=port)):
-        root.find("logs").append(each)
-    path = tmp_path / "demo.conf"
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
-    return path
+def configuration(with_logs, port):
+    return with_logs(STREAMS.format(port=port))
 
 
 def test_a_receiver_that_is_dead_then_slow_then_works(installed, configuration, port):

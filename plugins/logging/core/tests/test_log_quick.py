@@ -28,6 +28,10 @@ class Nowhere:
 SINK = Nowhere()
 
 
+def unused(lines, times_ns):
+    raise AssertionError("nothing is written here")
+
+
 def plan(*ways, facility="error/x", sink=SINK):
     return Plan(facility, (sink,), {sink: ways})
 
@@ -58,7 +62,7 @@ def test_the_bytes_are_those_of_the_records(three, found, split, utc):
         PlainEncoder(split=split, utc=utc)(record_of(line, three[one[0]]))
         for line, one in zip(lines, found, strict=True)
     ]
-    assert QuickEncoder(PlainEncoder(split=split, utc=utc)).lines(lines, SINK) == expected
+    assert QuickEncoder(PlainEncoder(split=split, utc=utc), unused).lines(lines, SINK) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,14 +78,17 @@ def test_the_bytes_are_those_of_the_records(three, found, split, utc):
     ids=["record", "flags of its own", "debug", "steps", "two ways", "none"],
 )
 def test_other_lines_go_the_long_way(line):
-    quick = QuickEncoder(PlainEncoder())
+    quick = QuickEncoder(PlainEncoder(), unused)
     assert quick.lines([called(plan(Way(Flags()))), line], SINK) is None
 
 
 def test_only_the_plain_format_has_a_short_way():
-    assert QuickEncoder.of(encode_json) is None
-    assert QuickEncoder.of(None) is None
-    assert QuickEncoder.of(PlainEncoder()) is not None
+    backend = Bytes()
+    assert QuickEncoder.of(backend) is not None
+    backend.encode = encode_json
+    assert QuickEncoder.of(backend) is None
+    del backend.encode
+    assert QuickEncoder.of(backend) is None
 
 
 class Counted:

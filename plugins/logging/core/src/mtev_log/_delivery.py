@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ._line import Intake, Line, Step, record_of
 from ._quick import QuickEncoder
@@ -28,14 +28,13 @@ class Delivery:
         flags: those of a line written before, for what the sink itself has to say.
     """
 
-    __slots__ = ("_backend", "_gates", "_intake", "_quick", "_write_encoded", "attempted", "flags", "kept")
+    __slots__ = ("_backend", "_gates", "_intake", "_quick", "attempted", "flags", "kept")
 
     def __init__(self, backend: Backend, intake: Intake) -> None:
         self._backend = backend
         self._intake = intake
         self._gates: dict[str, Gate] = {}
-        self._write_encoded: Callable[[list[bytes], list[int]], None] | None = getattr(backend, "write_encoded", None)
-        self._quick = QuickEncoder.of(getattr(backend, "encode", None)) if self._write_encoded is not None else None
+        self._quick = QuickEncoder.of(backend)
         self.kept: list[Record] = []
         self.attempted = 0
         self.flags = NO_FLAGS
@@ -72,23 +71,24 @@ class Delivery:
             IncompleteWrite: the backend took some; the rest is kept.
             Exception: it took none; `attempted` of them are lost.
         """
-        records, self.kept = self.kept, []
-        encoded: list[bytes] | None = None
-        self.attempted = len(records) or len(lines)
-        try:
-            if not records and self._quick is not None and self._write_encoded is not None:
-                encoded = self._quick.lines(lines, self._intake)
-            if encoded is not None and self._write_encoded is not None:
-                self.flags = self._quick.flags if self._quick is not None else NO_FLAGS
-                self._write_encoded(encoded, [line[1] for line in lines])  # type: ignore[misc]  # on the short way, that is the time
-            else:
-                records = records or self._records(lines)
-                self.attempted = len(records)
-                if records:
-                    self._backend.write(records)
-        except IncompleteWrite as error:
-            self.kept = records[error.written :] if encoded is None else self._records(lines[error.written :])
-            raise
+        quick = self._quick
+        self.attempted = len(self.kept) or len(lines)
+        if not self.kept and quick is not None and (encoded := quick.lines(lines, self._intake)) is not None:
+            self.flags = quick.flags
+            try:
+                quick.write(encoded, [line[1] for line in lines])  # type: ignore[misc]  # on the short way, that is the time
+            except IncompleteWrite as error:
+                self.kept = self._records(lines[error.written :])
+                raise
+            return self.attempted
+        records, self.kept = self.kept or self._records(lines), []
+        self.attempted = len(records)
+        if records:
+            try:
+                self._backend.write(records)
+            except IncompleteWrite as error:
+                self.kept = records[error.written :]
+                raise
         return self.attempted
 
     def _records(self, lines: Iterable[Line]) -> list[Record]:

@@ -1,4 +1,4 @@
-"""The short way from lines to bytes, for backends that want bytes only: no record is made on it.
+"""The short way from lines to a backend that wants bytes only: no record is made on it.
 
 It is for lines as most are: from a log call, on one way that has no steps, in the plain format. Whatever else comes is
 left to records, and the bytes are the same.
@@ -6,10 +6,11 @@ left to records, and the bytes are the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ._line import Intake, Line, Plan, record_of
-from .formats import Encoder, PlainEncoder
+from .backend import Backend
+from .formats import PlainEncoder
 from .record import NO_FLAGS, Flags
 
 __all__ = ["QuickEncoder"]
@@ -20,21 +21,24 @@ class QuickEncoder:
 
     Args:
         encode: the encoder.
+        write: takes such bytes, with the time of each line in nanoseconds since the epoch.
 
     Attributes:
         flags: those of the last line.
     """
 
-    __slots__ = ("_encode", "flags")
+    __slots__ = ("_encode", "flags", "write")
 
-    def __init__(self, encode: PlainEncoder) -> None:
+    def __init__(self, encode: PlainEncoder, write: Callable[[list[bytes], list[int]], None]) -> None:
         self._encode = encode
+        self.write = write
         self.flags = NO_FLAGS
 
     @classmethod
-    def of(cls, encode: Encoder | None) -> QuickEncoder | None:
-        """One for an encoder, or None where there is no short way."""
-        return cls(encode) if isinstance(encode, PlainEncoder) else None
+    def of(cls, backend: Backend) -> QuickEncoder | None:
+        """One for a backend, or None where there is no short way to it."""
+        encode, write = getattr(backend, "encode", None), getattr(backend, "write_encoded", None)
+        return cls(encode, write) if isinstance(encode, PlainEncoder) and write is not None else None
 
     def lines(self, lines: Sequence[Line], sink: Intake) -> list[bytes] | None:
         """The bytes of some lines, one for each; None when one of them has to go the long way. Never raises.

@@ -75,10 +75,10 @@ class PlainEncoder:
         utc: timestamps in UTC.
     """
 
-    __slots__ = ("_convert", "_from_ns", "_stamp", "_until_ns", "split")
+    __slots__ = ("_convert", "_from_ns", "_split", "_stamp", "_until_ns")
 
     def __init__(self, *, split: bool = True, utc: bool = False) -> None:
-        self.split = split
+        self._split = split
         self._convert = time.gmtime if utc else time.localtime
         self._stamp = ""
         self._from_ns = self._until_ns = 0
@@ -106,7 +106,7 @@ class PlainEncoder:
             text = f"{text}\n{record.exception}"
         if "\n" in text:
             text = text.removesuffix("\n")
-            if self.split:
+            if self._split:
                 text = text.replace("\n", f"\n{prefix}")
         try:
             return f"{prefix}{text}\n".encode()

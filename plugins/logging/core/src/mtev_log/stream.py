@@ -282,23 +282,24 @@ def _walk(route: Route, record: Record, dispatch: Dispatch) -> Iterator[Line]:
     while index < len(stops):
         stop = stops[index]
         carried = record.carrying(stop.flags)
-        if stop.filter is not None and not stop.filter.passes(carried):
-            index += stop.size
-            continue
-        line, plain, flatbuffer = dispatch.line.call, dispatch.plain.call, dispatch.flatbuffer.call
-        if line is not None and line(stop.stream, carried) is ABORT:
-            index += stop.size
-            continue
-        if plain is not None and plain(stop.stream, carried, encode_plain(carried)) is ABORT:
-            index += stop.size
-            continue
-        if flatbuffer is not None and flatbuffer(stop.stream, carried, encoder("flatbuffer")(carried)) is ABORT:
+        if _stops(stop, carried, dispatch):
             index += stop.size
             continue
         if stop.sink is not None:
             plan = Plan(route.plan.facility, (stop.sink,), {stop.sink: (route.ways[index],)})
             yield plan, carried
         index += 1
+
+
+def _stops(stop: Stop, record: Record, dispatch: Dispatch) -> bool:
+    if stop.filter is not None and not stop.filter.passes(record):
+        return True
+    line, plain, flatbuffer = dispatch.line.call, dispatch.plain.call, dispatch.flatbuffer.call
+    if line is not None and line(stop.stream, record) is ABORT:
+        return True
+    if plain is not None and plain(stop.stream, record, encode_plain(record)) is ABORT:
+        return True
+    return flatbuffer is not None and flatbuffer(stop.stream, record, encoder("flatbuffer")(record)) is ABORT
 
 
 def _put(line: Line) -> None:

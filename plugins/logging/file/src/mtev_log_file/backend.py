@@ -32,7 +32,7 @@ from mtev_log import BackendSettings, IncompleteWrite, Record
 from ._errands import Errands, Notices
 from ._keeper import Keeper
 from ._live import LiveFile, open_live
-from ._sharing import move_away, names_locked, share
+from ._sharing import move_away, names, names_locked, share
 from .options import FILE_MODE, OPTIONS, FileOptions, read_options
 from .rotation import Live, read_policy
 
@@ -175,11 +175,7 @@ class FileBackend:
             self.open()
             return
         old = os.fstat(self._fd)
-        try:
-            same = os.path.samestat(self.path.stat(), old)
-        except FileNotFoundError:
-            same = False
-        if not same:
+        if not names(self.path, old):
             self._replace(old)
         elif not self._shared:
             self._shared = share(self._fd)

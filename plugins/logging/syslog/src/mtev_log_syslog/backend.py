@@ -6,8 +6,7 @@ Rules:
 2. A line is written when the system has taken its message. Of a batch that fails, the sink is told how many lines
    were, and the connection is dropped: a new one begins with a whole message.
 3. A connection that the peer has closed is replaced before a batch is written. What is refused after that is said.
-4. `reopen` connects anew, with certificates and addresses as they are then. It raises nothing that would cost the
-   lines that the sink keeps.
+4. `reopen` connects anew, with certificates and addresses as they are then.
 5. A message that the system finds too long for a datagram is cut to half its length, and again.
 6. A child after a fork makes a connection of its own.
 """
