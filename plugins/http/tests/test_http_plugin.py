@@ -23,6 +23,7 @@ from mtev_kernel import ConfigurationError, Plugin, hookimpl
 from mtev_kernel.testing import PluginConformance, inline
 from mtev_listener import Listeners
 from mtev_listener.plugin import ListenerPlugin
+from mtev_stats import Stats
 
 CONFIG = """<example>
   <eventer><config><concurrency>2</concurrency></config></eventer>
@@ -318,7 +319,11 @@ def context_of(make_context, document, **config):
     return make_context(
         "http",
         config=config,
-        services={Configuration: Configuration.parse(document, "app.conf", {}), Listeners: FakeListeners()},
+        services={
+            Configuration: Configuration.parse(document, "app.conf", {}),
+            Listeners: FakeListeners(),
+            Stats: Stats(),
+        },
     )
 
 
@@ -362,7 +367,7 @@ def test_routes_of_other_plugins_are_asked_for_at_start(make_context):
 
     context.hook_registry.attach("other", "other 1", Other())
     plugin.start()
-    assert [route.name for route in context.services.require(Rest).routes][1:] == ["/other/(^x$)"]
+    assert [route.place for route in context.services.require(Rest).routes][1:] == ["/other/(^x$)"]
 
 
 def test_options_in_the_wrong_place_are_refused(make_context):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtev_http import Request, Response, Route, RouteError
-from mtev_http._router import Match, Miss, Router
+from mtev_http._router import Found, Miss, Router
 
 
 def answer(request: Request) -> Response:
@@ -69,7 +69,7 @@ def test_the_router_agrees_with_a_naive_one_while_routes_come_and_go(added, aske
     for method, path in asked:
         expected = naive(model, method, path)
         found = real.find(method, path)
-        if isinstance(found, Match):
+        if isinstance(found, Found):
             assert (found.route, found.captures) == expected
         else:
             assert set(found.allow) == expected
@@ -79,15 +79,15 @@ def test_the_router_agrees_with_a_naive_one_while_routes_come_and_go(added, aske
 
 def test_the_longest_base_hides_shorter_ones_even_without_a_match():
     real = router(("GET", "/", "^(.*)$"), ("GET", "/foo/", "^bar$"))
-    assert isinstance(real.find("GET", "/foo/bar"), Match)
+    assert isinstance(real.find("GET", "/foo/bar"), Found)
     assert real.find("GET", "/foo/other") == Miss(())
-    assert isinstance(real.find("GET", "/food"), Match)
+    assert isinstance(real.find("GET", "/food"), Found)
 
 
 def test_the_first_route_added_wins():
     real = router(("GET", "/", "^a"), ("GET", "/", "^ab"))
     found = real.find("GET", "/ab")
-    assert isinstance(found, Match)
+    assert isinstance(found, Found)
     assert found.route.expression == "^a"
 
 
@@ -112,7 +112,7 @@ def test_changes_raise_the_generation_and_take_effect_at_once():
     added = route("GET", "/", "^a$")
     real.add(added)
     assert real.generation > before
-    assert isinstance(real.find("GET", "/a"), Match)
+    assert isinstance(real.find("GET", "/a"), Found)
     real.remove(added)
     assert real.find("GET", "/a") == Miss(())
     with pytest.raises(RouteError, match="is not there"):

@@ -17,9 +17,11 @@ from ._engine import Dispatcher, Engine, EngineFactory, EngineSettings
 from ._headers import Headers, ResponseHeaders
 from ._request import BodyLimits, BodySource, Link, Request
 from ._resource import Answer
-from ._response import Handler, Response, error_response, json_response, text_response
-from ._router import Route
+from ._response import Handler, Response, error_response, event_response, json_response, text_response
+from ._route import Authorizer, Documentation, Parameter, Route
+from ._stream import FileStream, ServerSentEvent, Stream
 from ._target import Query
+from ._websocket import Frames, SocketHandler, WebSocket, WebSocketOptions, WebSocketUpgrade
 from .errors import (
     BadRequest,
     BodyTimeout,
@@ -29,11 +31,13 @@ from .errors import (
     RestError,
     RouteError,
     UnsupportedEncoding,
+    WebSocketClosed,
 )
 from .rest import Rest, View
 
 __all__ = [
     "Answer",
+    "Authorizer",
     "BadRequest",
     "BodyLimits",
     "BodySource",
@@ -41,13 +45,17 @@ __all__ = [
     "BodyTooLarge",
     "ClientGone",
     "Dispatcher",
+    "Documentation",
     "Engine",
     "EngineFactory",
     "EngineSettings",
+    "FileStream",
+    "Frames",
     "Handler",
     "Headers",
     "HttpError",
     "Link",
+    "Parameter",
     "Query",
     "Request",
     "Response",
@@ -56,10 +64,18 @@ __all__ = [
     "RestError",
     "Route",
     "RouteError",
+    "ServerSentEvent",
+    "SocketHandler",
+    "Stream",
     "UnsupportedEncoding",
     "Verdict",
     "View",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketOptions",
+    "WebSocketUpgrade",
     "error_response",
+    "event_response",
     "json_response",
     "text_response",
 ]

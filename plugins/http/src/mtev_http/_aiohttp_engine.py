@@ -17,24 +17,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from typing import cast
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import HttpVersion10, HttpVersion11, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 from aiohttp.streams import StreamReader
 
-from ._engine import Dispatcher, EngineSettings, malformed
+from ._engine import Dispatcher, EngineSettings, malformed, named
+from ._http1 import CONTINUE, SERVER, DateLine, chunk, head, last_chunk
 from ._request import BodySource, Link, Request
 from ._response import Response, error_response
-from .errors import BadRequest, ClientGone
+from ._sendfile import can_send_file, send_file
+from ._stream import FileStream, Stream
+from ._websocket import GOING_AWAY, Frames, WebSocketUpgrade
+from .errors import BadRequest, ClientGone, WebSocketClosed
 
 __all__ = ["AiohttpEngine"]
 
-_SERVER = "mtev-http"
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_VERSIONS = (HttpVersion10, HttpVersion11)
+_VERSIONS = {HttpVersion10: "1.0", HttpVersion11: "1.1"}
 _CLOSE_GRACE_S = 0.1
+_MIN_RATE = 256  # bytes a second that a peer has to take of a response, once its connection is full
 
 
 class AiohttpEngine:
@@ -51,6 +54,7 @@ class AiohttpEngine:
         self.settings = settings
         self.log = log
         self.draining = False
+        self.clock = DateLine()
         self._open: set[_Connection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -93,32 +97,30 @@ class AiohttpEngine:
         connection = raw.protocol
         assert isinstance(connection, _Connection), "protocols of this server are made by this engine"
         connection.link.touch()
-        if raw.version not in _VERSIONS:
+        version = _VERSIONS.get(raw.version)
+        if version is None:
             raise BadHttpMessage(f"HTTP version {raw.version[0]}.{raw.version[1]}")
         body = _Body(raw) if raw.body_exists else None
         request = Request(
             raw.method,
             raw.raw_path,
-            f"{raw.version[0]}.{raw.version[1]}",
+            version,
             raw.raw_headers,
             connection.link,
             body,
             self.settings.body,
+            raw._message.upgrade,
         )
         response = await self.dispatcher.respond(request)
         connection.link.touch()
-        close = response.close or self.draining or connection.last or (body is not None and body.uninvited)
-        return _Answer(response, close, lambda sent: self._sent(connection, request, response, sent))
-
-    def _sent(self, connection: _Connection, request: Request, response: Response, sent_bytes: int) -> None:
-        connection.answered()
-        self.dispatcher.completed(request, response, sent_bytes)
+        close = response.close or not raw.keep_alive or connection.ends or (body is not None and body.uninvited)
+        return cast(web.StreamResponse, _Answer(connection, request, response, close))
 
 
 class _Connection(web.RequestHandler):
     """aiohttp's protocol, with what this engine has to know of a connection."""
 
-    __slots__ = ("_answers", "_farewell", "engine", "last", "link")
+    __slots__ = ("_answers", "_cut", "_farewell", "_last", "engine", "link", "socket")
 
     def __init__(self, engine: AiohttpEngine, server: web.Server, loop: asyncio.AbstractEventLoop, link: Link) -> None:
         settings = engine.settings
@@ -136,9 +138,11 @@ class _Connection(web.RequestHandler):
         )
         self.engine = engine
         self.link = link
-        self.last = False
+        self.socket: _Frames | None = None
+        self._last = False
         self._answers = 0
         self._farewell: asyncio.TimerHandle | None = None
+        self._cut: asyncio.TimerHandle | None = None
         link.add_drain(self.drain)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -147,8 +151,9 @@ class _Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
-        if self._farewell is not None:
-            self._farewell.cancel()
+        for timer in (self._farewell, self._cut):
+            if timer is not None:
+                timer.cancel()
         self.engine.closed(self)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp says None, which asyncio reads as False
@@ -168,13 +173,77 @@ class _Connection(web.RequestHandler):
             self.close()
 
     @property
+    def ends(self) -> bool:
+        """Whether the response that is made now is the last one."""
+        limit = self.engine.settings.requests_per_connection
+        return self._last or self.engine.draining or (limit > 0 and self._answers + 1 >= limit)
+
+    def write(self, data: bytes) -> None:
+        """Write to the peer.
+
+        Raises:
+            ConnectionResetError: it has left.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the peer has left")
+        transport.write(data)
+
+    async def flushed(self, *, whole: bool = False) -> None:
+        """Wait until the peer has taken most of what was written, or all of it. One that takes next to nothing is cut.
+
+        Raises:
+            ConnectionResetError: it has left, or was cut.
+        """
+        transport = self.transport
+        if transport is None:
+            raise ConnectionResetError("the peer has left")
+        if whole:
+            transport.set_write_buffer_limits(0)
+        try:
+            while self.writing_paused:
+                before = transport.get_write_buffer_size()
+                limit_s = self.engine.settings.write_timeout_s
+                try:
+                    async with asyncio.timeout(limit_s):
+                        await self._drain_helper()
+                except TimeoutError:
+                    if before - transport.get_write_buffer_size() < limit_s * _MIN_RATE:
+                        self.cut("took next to nothing of a response")
+                        raise ConnectionResetError("the peer did not read") from None
+        finally:
+            if whole:
+                transport.set_write_buffer_limits()
+
+    def abort(self) -> None:
+        """Break the connection off, so that the peer does not take a part of a response for the whole."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def cut(self, why: str) -> None:
+        """Break the connection off, with a line in the log."""
+        transport = self.transport
+        if transport is not None:
+            self.engine.log.warning("%s was cut off: it %s", named(self.link.peer), why)
+            transport.abort()
+
+    def force_close(self) -> None:
+        """Close; what is written already is sent, if the peer takes it in time."""
+        transport = self.transport
+        super().force_close()
+        if transport is not None and transport.get_write_buffer_size():
+            self._cut = self._loop.call_later(self.engine.settings.write_timeout_s, transport.abort)
+
+    @property
     def _owing(self) -> bool:
         return self._request_count > self._answers  # aiohttp counts a request as soon as its header is parsed
 
     def drain(self) -> None:
         """Close, unless a response is owed; that response will close the connection."""
-        self.last = True
-        if not self._owing:
+        self._last = True
+        if self.socket is not None:
+            self.socket.leave()
+        elif not self._owing:
             self.close()
             self.force_close()
 
@@ -192,13 +261,13 @@ class _Connection(web.RequestHandler):
         """Answer what is no HTTP, or what went wrong in a dispatcher that may not raise."""
         if not isinstance(exc, HttpProcessingError):
             self.engine.log.error("the dispatcher failed", exc_info=exc)
-            return _Answer(error_response(500, "internal error"), True, self._refused)
+            return self._refusal(error_response(500, "internal error"))
         status, text = _verdict(exc, self.engine.settings)
         malformed(self.engine.log, self.link.peer, f"{text}: {_detail(exc)}")
-        return _Answer(error_response(status, text), True, self._refused)
+        return self._refusal(error_response(status, text))
 
-    def _refused(self, sent_bytes: int) -> None:
-        self.answered()
+    def _refusal(self, response: Response) -> web.StreamResponse:
+        return cast(web.StreamResponse, _Answer(self, None, response, True))
 
     def log_exception(self, *args: object, **kw: object) -> None:
         """Say what aiohttp reports, in one line when it is about the peer."""
@@ -225,7 +294,7 @@ class _Body(BodySource):
         if self.uninvited:
             self.uninvited = False
             if not self._content.total_bytes:
-                await self._writer.write(_CONTINUE)
+                await self._writer.write(CONTINUE)
                 self._writer.output_size = 0
         try:
             return await self._content.readany()
@@ -235,41 +304,228 @@ class _Body(BodySource):
             raise ClientGone(str(error)) from error
 
 
-class _Answer(web.Response):
-    """A `Response` in aiohttp's clothes, which tells when it has been sent."""
+class _Answer:
+    """A response on its way. What aiohttp asks of one: `prepare`, `write_eof`, and whether the connection goes on.
 
-    def __init__(self, response: Response, close: bool, sent: Callable[[int], None]) -> None:
-        headers = [*response.header_pairs(), ("Server", _SERVER)]
-        if response.content_type:
-            headers.append(("Content-Type", response.content_type))
-        if close:
-            headers.append(("Connection", "close"))
-        super().__init__(status=response.status, body=response.body, headers=headers)
-        if close:
-            self.force_close()
-        self._sent: Callable[[int], None] | None = sent
+    Args:
+        connection: where to.
+        request: what it answers; None for what never became one.
+        response: what is sent.
+        close: whether the connection ends with it.
+    """
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send the header."""
+    __slots__ = ("_connection", "_request", "_response", "keep_alive")
+
+    def __init__(self, connection: _Connection, request: Request | None, response: Response, close: bool) -> None:
+        self._connection = connection
+        self._request = request
+        self._response = response
+        self.keep_alive = not close
+
+    async def prepare(self, raw: web.BaseRequest) -> None:
+        """Send all of it."""
+        response, sent = self._response, 0
         try:
-            return await super().prepare(request)
-        except BaseException:
-            self._tell(0)
-            raise
+            if not response.special:
+                sent = self._whole(response)
+                if self._connection.writing_paused:
+                    await self._connection.flushed()
+            elif isinstance(response, WebSocketUpgrade):
+                self.keep_alive = False
+                sent = await self._socket(raw, response)
+            else:
+                sent = await self._stream(response)
+        finally:
+            self._connection.answered()
+            if self._request is not None:
+                self._connection.engine.dispatcher.completed(self._request, response, sent)
 
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Send the body."""
+    async def write_eof(self) -> None:
+        """Nothing is left to send."""
+
+    def _whole(self, response: Response) -> int:
+        body = response.body
+        status = response.status
+        request = self._request
+        if status == 304 or status == 204:
+            framing, body = "", b""
+        else:
+            framing = f"Content-Length: {len(body)}\r\n"
+            if request is not None and request.method == "HEAD":
+                body = b""
+        data = self._head(response, framing) + body
+        self._connection.write(data)
+        return len(data)
+
+    def _head(self, response: Response, framing: str) -> bytes:
+        if not self.keep_alive:
+            framing += "Connection: close\r\n"
+        elif self._request is not None and self._request.version == "1.0":
+            framing += "Connection: keep-alive\r\n"
+        clock = self._connection.engine.clock
+        return head(response.status, response.content_type, response.header_pairs(), framing, clock.text())
+
+    async def _stream(self, response: Response) -> int:
+        stream, request, connection = response.stream, self._request, self._connection
+        assert stream is not None, "what is special and no upgrade is a stream"
+        assert request is not None, "what is refused has a whole body"
+        chunked = stream.length is None and request.version == "1.1"
+        if stream.length is not None:
+            framing = f"Content-Length: {stream.length}\r\n"
+        elif chunked:
+            framing = "Transfer-Encoding: chunked\r\n"
+        else:
+            framing, self.keep_alive = "", False
         try:
-            await super().write_eof(data)
-        except BaseException:
-            self._tell(0)
+            begun = self._head(response, framing)
+            connection.write(begun)
+            sent = len(begun)
+            if request.method == "HEAD":
+                return sent
+            return sent + await (self._chunks(stream) if chunked else self._plain(stream))
+        except (ConnectionError, asyncio.CancelledError):
             raise
-        self._tell(self.body_length)  # aiohttp's name for all that was written, header included
+        except Exception as error:
+            connection.engine.dispatcher.broke(request, error)
+            connection.abort()
+            raise ConnectionResetError("the body could not be finished") from error
+        finally:
+            await stream.close()
 
-    def _tell(self, sent_bytes: int) -> None:
-        sent, self._sent = self._sent, None
-        if sent is not None:
-            sent(sent_bytes)
+    async def _chunks(self, stream: Stream) -> int:
+        connection, sent = self._connection, 0
+        async for piece in stream:
+            if piece:
+                framed = chunk(piece)
+                connection.write(framed)
+                sent += len(framed)
+                connection.link.touch()
+                if connection.writing_paused:
+                    await connection.flushed()
+        end = last_chunk(stream.last_fields())
+        connection.write(end)
+        return sent + len(end)
+
+    async def _plain(self, stream: Stream) -> int:
+        connection, sent, length = self._connection, 0, stream.length
+        transport = connection.transport
+        if isinstance(stream, FileStream) and length and transport is not None and can_send_file(transport):
+            await connection.flushed(whole=True)
+            try:
+                await send_file(transport, stream, connection.engine.settings.write_timeout_s)
+            except TimeoutError:
+                connection.cut("took next to nothing of a response")
+                raise ConnectionResetError("the peer did not read") from None
+            return length
+        async for piece in stream:
+            sent += len(piece)
+            if length is not None and sent > length:
+                raise ValueError(f"the body has more than the {length} bytes that it was to have")
+            connection.write(piece)
+            connection.link.touch()
+            if connection.writing_paused:
+                await connection.flushed()
+        if length is not None and sent < length:
+            raise ValueError(f"the body has {sent} of the {length} bytes that it was to have")
+        return sent
+
+    async def _socket(self, raw: web.BaseRequest, response: WebSocketUpgrade) -> int:
+        options = response.options
+        socket = web.WebSocketResponse(
+            timeout=options.close_timeout_s,
+            heartbeat=options.ping_s,
+            protocols=(response.protocol,),
+            compress=options.compress,
+            max_msg_size=options.message_limit_bytes,
+        )
+        socket.headers.extend(response.header_pairs())
+        socket.headers["Server"] = SERVER
+        frames = _Frames(socket, self._connection)
+        await socket.prepare(_agreed(raw, response.protocol))
+        self._connection.socket = frames
+        try:
+            if self._connection.ends:
+                frames.leave()
+            await response.run(frames)
+        finally:
+            self._connection.socket = None
+        return frames.sent_bytes
+
+
+def _agreed(raw: web.BaseRequest, protocol: str) -> web.BaseRequest:
+    """The handshake with the one subprotocol that was agreed on: aiohttp would complain about the others in its log."""
+    if "Sec-WebSocket-Protocol" not in raw.headers:
+        return raw
+    headers = raw.headers.copy()
+    del headers["Sec-WebSocket-Protocol"]
+    if protocol:
+        headers["Sec-WebSocket-Protocol"] = protocol
+    return raw.clone(headers=headers)
+
+
+class _Frames(Frames):
+    """A websocket of aiohttp's."""
+
+    def __init__(self, socket: web.WebSocketResponse, connection: _Connection) -> None:
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.sent_bytes = 0
+        self._socket = socket
+        self._connection = connection
+        self._leaving: asyncio.Task[None] | None = None
+
+    async def receive(self) -> str | bytes | None:
+        while not self._socket.closed:
+            message = await self._socket.receive()
+            self._connection.link.touch()
+            match message.type:
+                case WSMsgType.TEXT | WSMsgType.BINARY:
+                    data: str | bytes = message.data
+                    return data
+                case WSMsgType.CLOSE:
+                    self._ended(message.data, message.extra or "")
+                    return None
+                case WSMsgType.ERROR | WSMsgType.CLOSING | WSMsgType.CLOSED:
+                    break
+                case _:
+                    continue
+        self._ended(self._socket.close_code, "")
+        return None
+
+    async def send(self, data: str | bytes) -> None:
+        try:
+            if isinstance(data, str):
+                await self._socket.send_str(data)
+            else:
+                await self._socket.send_bytes(data)
+            self.sent_bytes += len(data)
+            if self._connection.writing_paused:
+                await self._connection.flushed()
+        except (ConnectionError, RuntimeError):
+            raise self._gone() from None
+
+    async def ping(self, data: bytes) -> None:
+        try:
+            await self._socket.ping(data)
+        except (ConnectionError, RuntimeError):
+            raise self._gone() from None
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._socket.close(code=code, message=reason.encode())
+        self._ended(self._socket.close_code, "")
+
+    def leave(self) -> None:
+        """Tell the peer that the service goes away."""
+        if self._leaving is None:
+            self._leaving = asyncio.ensure_future(self.close(GOING_AWAY, "the service goes away"))
+
+    def _ended(self, code: int | None, reason: str) -> None:
+        if self.close_code is None:
+            self.close_code, self.close_reason = code or 1006, reason
+
+    def _gone(self) -> WebSocketClosed:
+        self._ended(self._socket.close_code, "")
+        return WebSocketClosed(self.close_code or 1006, self.close_reason)
 
 
 def _verdict(error: HttpProcessingError, settings: EngineSettings) -> tuple[int, str]:

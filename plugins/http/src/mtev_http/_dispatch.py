@@ -2,11 +2,15 @@
 
 path that cannot be decoded     400, connection closed, one line in the log
 http_request_complete           ABORT: 403
+http_post_request               ABORT: 403, connection closed
 no route                        404; 405 with Allow where other methods have one; OPTIONS is answered with Allow
 mtev_rest_get_handler           ABORT: 404; DONE: `fastpath` instead of the route's handler
+http_authenticate               finds out who it is; ABORT: 403
 access control                  denied: 403, or what rest_auth_denied says; the log has the rule
-handler                         HttpError: its status; anything else: 500 with an id that is in the log
+websocket                       its handshake is judged; what is wrong with it is answered before any 101
+handler                         HttpError: its status; late: 503; anything else: 500 with an id that is in the log
 http_response_starting          for every response from here
+http_response_send              for every part of a body
 http_request_log                once it is sent; ABORT: it is not written to the stream http/access
 """
 
@@ -15,9 +19,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, fields
+from types import CoroutineType
 
 from mtev_kernel import ABORT, DONE, Context, HookResult, HookSite
 
@@ -26,10 +32,16 @@ from ._acl import AccessLists, Verdict
 from ._engine import malformed
 from ._request import Request
 from ._response import Handler, Response, error_response, json_response
-from ._router import Miss, Route, Router
-from .errors import BadRequest, ClientGone, HttpError
+from ._route import WEBSOCKET, Route
+from ._router import Found, Miss, Router
+from ._sending import watched
+from ._time_limit import TimeLimits
+from ._websocket import FAILED, NORMAL, Frames, WebSocket, WebSocketUpgrade, refusal
+from .errors import BadRequest, ClientGone, HttpError, WebSocketClosed
 
 __all__ = ["RestDispatcher", "Sites"]
+
+DEFAULT_TIME_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +49,13 @@ class Sites:
     """The compiled call sites of the hooks along the way; see `hookspecs` for what each means."""
 
     request_complete: HookSite[[Request], HookResult | None]
+    post_request: HookSite[[Request], HookResult | None]
+    read_payload: HookSite[[Request, bytes], HookResult | None]
+    authenticate: HookSite[[Request], Awaitable[HookResult | None]]
     get_handler: HookSite[[Request, Route], HookResult | None]
     auth_denied: HookSite[[Request, Verdict], Response | None]
     response_starting: HookSite[[Request, Response], HookResult | None]
+    response_send: HookSite[[Request, Response, bytes], HookResult | None]
     request_log: HookSite[[Request, Response, int, float], HookResult | None]
 
     @classmethod
@@ -48,9 +64,13 @@ class Sites:
         site = context.hooks.site
         return cls(
             site(hookspecs.http_request_complete),
+            site(hookspecs.http_post_request),
+            site(hookspecs.http_post_request_read_payload),
+            site(hookspecs.http_authenticate),
             site(hookspecs.mtev_rest_get_handler),
             site(hookspecs.rest_auth_denied),
             site(hookspecs.http_response_starting),
+            site(hookspecs.http_response_send),
             site(hookspecs.http_request_log),
         )
 
@@ -71,14 +91,17 @@ class RestDispatcher:
     Attributes:
         access: the access control lists in force; replaced as a whole.
         access_log: the stream that gets a line for each request.
+        time_limit_s: how long a handler may take whose route says nothing else, in seconds; 0 for as long as it wants.
     """
 
     def __init__(self, router: Router, sites: Sites, log: logging.Logger) -> None:
         self.access = AccessLists()
         self.access_log = _access_log.NOWHERE
+        self.time_limit_s = DEFAULT_TIME_LIMIT_S
         self._router = router
         self._sites = sites
         self._log = log
+        self._here = threading.local()
 
     async def respond(self, request: Request) -> Response:
         """The response to a request. Raises nothing but cancellation."""
@@ -95,20 +118,30 @@ class RestDispatcher:
             response = self._failed(request, error)  # the handler let go of something that it had cancelled itself
         except (Exception, SystemExit) as error:
             response = self._failed(request, error)
-        if (starting := self._sites.response_starting.call) is not None:
+        sites = self._sites
+        if (starting := sites.response_starting.call) is not None:
             starting(request, response)
+        if (send := sites.response_send.call) is not None:
+            watched(request, response, send)
         return response
 
     def completed(self, request: Request, response: Response, sent_bytes: int) -> None:
-        """Tell whoever logs requests, and the access log."""
-        told, stream = self._sites.request_log.call, self.access_log
-        if told is None and not stream.material:
-            return
+        """Count it, tell whoever logs requests, and the access log."""
         latency_s = time.perf_counter() - request.started_s
+        route = request.route
+        if route is not None and route.meter is not None:
+            route.meter.record(latency_s)
+        told, stream = self._sites.request_log.call, self.access_log
         if told is not None and told(request, response, sent_bytes, latency_s) is ABORT:
             return
         if stream.material:
             _access_log.write(stream, request, response, sent_bytes, latency_s)
+
+    def broke(self, request: Request, error: BaseException) -> None:
+        """A body failed while it was sent; the engine breaks the connection off."""
+        self._log.error(
+            "%s: the body of the response failed, and the connection was broken off", _line(request), exc_info=error
+        )
 
     async def _answer(self, request: Request) -> Response:
         try:
@@ -119,28 +152,43 @@ class RestDispatcher:
         sites = self._sites
         if (complete := sites.request_complete.call) is not None and complete(request) is ABORT:
             return error_response(403, "refused")
-        found = self._router.find(request.method, path)
+        if (post := sites.post_request.call) is not None and post(request) is ABORT:
+            return error_response(403, "refused", close=True)
+        found = self._find(request, path)
         if isinstance(found, Miss):
             return self._missed(request, found)
         route, request.captures = found
         request.route = route
-        handler = route.handler
+        request.on_payload = sites.read_payload.call
+        handler = route.answer
         if (get_handler := sites.get_handler.call) is not None:
             outcome = get_handler(request, route)
             if outcome is ABORT:
                 return error_response(404, "not found")
             if outcome is DONE:
-                handler = self._fastpath(request, handler)
-        if route.auth:
-            verdict = self.access.decide(request)
-            if not verdict.allowed:
-                return self._denied(request, verdict)
+                handler = self._fastpath(request, route)
+        if route.auth and (denial := await self._denied(request, route)) is not None:
+            return denial
+        if route.websocket is not None:
+            return self._upgrade(request, route)
+        if route.body_limit_bytes is not None:
+            request.limit_body(route.body_limit_bytes)
         result: object = handler(request)
-        if isinstance(result, Awaitable):
-            result = await result
+        if type(result) is CoroutineType or isinstance(result, Awaitable):
+            limit_s = self.time_limit_s if route.time_limit_s is None else route.time_limit_s
+            result = await (self._limited(request, result, limit_s) if limit_s else result)
         if not isinstance(result, Response):
             raise TypeError(f"the handler returned {type(result).__name__}; expected a Response")
         return result
+
+    def _find(self, request: Request, path: str) -> Found | Miss:
+        if request.upgrade and request.method == "GET":
+            protocols = request.headers.get("upgrade", "").lower().split(",")
+            if any(protocol.strip() == "websocket" for protocol in protocols):
+                found = self._router.find(WEBSOCKET, path)
+                if isinstance(found, Found):
+                    return found
+        return self._router.find(request.method, path)
 
     def _missed(self, request: Request, miss: Miss) -> Response:
         allow = self._router.methods() if request.path == "*" else miss.allow
@@ -149,19 +197,47 @@ class RestDispatcher:
         headers = {"Allow": ", ".join(allow)}
         if request.method == "OPTIONS":
             return Response(200, headers=headers)
+        if request.method == "GET" and miss.websocket:
+            return error_response(400, "expected the handshake of a websocket")
         return error_response(405, "method not allowed", headers=headers)
 
-    def _fastpath(self, request: Request, handler: Handler) -> Handler:
+    def _fastpath(self, request: Request, route: Route) -> Handler:
         if request.fastpath is None:
             self._log.error(
                 "an implementation of mtev_rest_get_handler returned DONE for %s but set no request.fastpath; "
                 "the route's own handler answers",
                 _line(request),
             )
-            return handler
+            return route.answer
         return request.fastpath
 
-    def _denied(self, request: Request, verdict: Verdict) -> Response:
+    async def _limited(self, request: Request, awaitable: Awaitable[object], limit_s: float) -> object:
+        limits: TimeLimits | None = getattr(self._here, "limits", None)
+        if limits is None or limits.loop is not asyncio.get_running_loop():
+            limits = self._here.limits = TimeLimits()
+        running = limits.enter(limit_s)
+        try:
+            return await awaitable
+        except asyncio.CancelledError:
+            if not running.late or running.task.uncancel():
+                raise
+            self._log.warning("%s was cut off after its time limit of %g s", _line(request), limit_s)
+            raise HttpError(503, f"the request took longer than {limit_s:g} s", close=True) from None
+        finally:
+            limits.leave(running)
+
+    async def _denied(self, request: Request, route: Route) -> Response | None:
+        """Judge a request; None when it may go on."""
+        if (authenticate := self._sites.authenticate.call) is not None and await authenticate(request) is ABORT:
+            return error_response(403, "refused")
+        if route.auth is True:
+            verdict = self.access.decide(request)
+        else:
+            assert callable(route.auth), "what is neither True nor false decides"
+            allowed = route.auth(request) is True
+            verdict = Verdict(allowed, "", f"{'allowed' if allowed else 'denied'} by the route's own rule")
+        if verdict.allowed:
+            return None
         who = ascii(request.peer) + (f" (CN {request.remote_cn!a})" if request.remote_cn else "")
         self._log.warning("%s from %s %s", _line(request), who, verdict)
         if (call := self._sites.auth_denied.call) is not None:
@@ -177,11 +253,38 @@ class RestDispatcher:
                 )
         return error_response(403, "denied")
 
+    def _upgrade(self, request: Request, route: Route) -> Response:
+        options = route.websocket
+        assert options is not None, "asked for routes of websockets only"
+        agreed = refusal(request, options)
+        if isinstance(agreed, Response):
+            return agreed
+        handler = route.handler
+
+        async def run(frames: Frames) -> None:
+            socket = WebSocket(request, frames, agreed)
+            code, reason = NORMAL, ""
+            try:
+                await handler(socket)  # type: ignore[arg-type, misc]  # a route of a websocket has a SocketHandler
+            except WebSocketClosed:
+                pass
+            except HttpError as error:
+                code, reason = 1007 if error.status == 400 else FAILED, str(error)[:100]
+            except (Exception, SystemExit) as error:
+                identity = self._report(request, error)
+                code, reason = FAILED, f"internal error {identity}"
+            await frames.close(code, reason)
+
+        return WebSocketUpgrade(run, agreed, options)
+
     def _failed(self, request: Request, error: BaseException) -> Response:
+        return json_response({"error": "internal error", "id": self._report(request, error)}, 500)
+
+    def _report(self, request: Request, error: BaseException) -> str:
         identity = secrets.token_hex(8)
-        name = request.route.name if request.route is not None else "no route"
-        self._log.error("%s (%s) failed, id %s", _line(request), name, identity, exc_info=error)
-        return json_response({"error": "internal error", "id": identity}, 500)
+        place = request.route.place if request.route is not None else "no route"
+        self._log.error("%s (%s) failed, id %s", _line(request), place, identity, exc_info=error)
+        return identity
 
 
 def _line(request: Request) -> str:

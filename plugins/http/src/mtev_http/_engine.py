@@ -3,6 +3,13 @@
 An engine belongs to one event loop. It turns the bytes of a connection into `Request` objects, asks a `Dispatcher` for
 each `Response`, and turns that into bytes. It knows nothing of routes, lists or hooks; they know nothing of it. Every
 engine passes `mtev_http.testing.EngineConformance` unchanged.
+
+What a response is made of:
+
+1. `special` is false: a header and `body`. One write.
+2. `stream` is set: what makes the body; see `_stream` for what is to be done with one.
+3. It is a `WebSocketUpgrade`: accept the handshake, which was judged already, hand `Frames` to `response.run`, and have
+   the connection closed when that returns. A service that drains closes with 1001.
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ from typing import Protocol
 from ._request import BodyLimits, Link, Request
 from ._response import Response
 
-__all__ = ["Dispatcher", "Engine", "EngineFactory", "EngineSettings", "malformed"]
+__all__ = ["Dispatcher", "Engine", "EngineFactory", "EngineSettings", "malformed", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class EngineSettings:
             dropped, so that the client gets to see its response; and a client that has closed its sending side may
             still get what it asked for.
         body: size and time of bodies.
+        write_timeout_s: how long a peer may take next to nothing of a response before it is cut off.
+        requests_per_connection: after so many responses a connection is closed; 0 for never.
     """
 
     keepalive_timeout_s: float = 15.0
@@ -40,6 +49,8 @@ class EngineSettings:
     target_limit_bytes: int = 8190
     linger_timeout_s: float = 2.0
     body: BodyLimits = field(default_factory=BodyLimits)
+    write_timeout_s: float = 30.0
+    requests_per_connection: int = 0
 
 
 class Dispatcher(Protocol):
@@ -56,6 +67,9 @@ class Dispatcher(Protocol):
             response: as it was sent.
             sent_bytes: size of the response on the wire, header included; 0 when the peer left before.
         """
+
+    def broke(self, request: Request, error: BaseException) -> None:
+        """Something else than the peer ended a body while it was sent; the engine breaks the connection off."""
 
 
 class Engine(Protocol):
@@ -90,10 +104,11 @@ EngineFactory = Callable[[Dispatcher, EngineSettings, logging.Logger], Engine]
 
 def malformed(log: logging.Logger, peer: tuple[str, int] | str | None, reason: str) -> None:
     """Log a request that is no HTTP: one line, bounded and printable whatever the peer sent."""
-    log.warning("malformed request from %s: %s", _end(peer), ascii(reason)[1:-1][:200])
+    log.warning("malformed request from %s: %s", named(peer), ascii(reason)[1:-1][:200])
 
 
-def _end(peer: tuple[str, int] | str | None) -> str:
+def named(peer: tuple[str, int] | str | None) -> str:
+    """The other end of a connection in one printable word, for logs."""
     if isinstance(peer, tuple):
         return f"[{peer[0]}]:{peer[1]}" if ":" in peer[0] else f"{peer[0]}:{peer[1]}"
     return ascii(peer) if peer else "an unnamed peer"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar, overload
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mtev_tls import TlsPeer
 
     from ._response import Handler
-    from ._router import Route
+    from ._route import Route
 
 __all__ = ["BodyLimits", "BodySource", "Link", "Request"]
 
@@ -93,6 +93,7 @@ class Request:
         link: the connection.
         source: the body; None when the request has none.
         limits: for the body.
+        upgrade: whether the peer asks for another protocol on this connection, as websockets do.
 
     Attributes:
         captures: what the route's expression captured.
@@ -103,6 +104,9 @@ class Request:
         notes: for hooks and handlers to leave something for each other.
         started_s: `time.perf_counter()` when the request was complete up to its body.
         received_bytes: how much of the body has been read so far, as sent.
+        upgrade: whether the peer asks for another protocol on this connection.
+        on_payload: called with this request and each piece of the body that is read; `b""` at the end. The dispatcher
+            sets it to the hook `http_post_request_read_payload`.
     """
 
     __slots__ = (
@@ -119,11 +123,13 @@ class Request:
         "fastpath",
         "link",
         "method",
+        "on_payload",
         "raw_headers",
         "received_bytes",
         "route",
         "started_s",
         "target",
+        "upgrade",
         "user",
         "version",
     )
@@ -137,6 +143,7 @@ class Request:
         link: Link,
         source: BodySource | None = None,
         limits: BodyLimits = BodyLimits(),
+        upgrade: bool = False,
     ) -> None:
         self.method = method
         self.target = target
@@ -150,6 +157,8 @@ class Request:
         self.auth = ""
         self.started_s = time.perf_counter()
         self.received_bytes = 0
+        self.upgrade = upgrade
+        self.on_payload: Callable[[Request, bytes], object] | None = None
         self._source = source
         self._limits = limits
         self._split: tuple[str, str] | None = None
@@ -255,6 +264,11 @@ class Request:
         """
         self._limits = replace(self._limits, size_bytes=size_bytes)
 
+    def read_through(self, wrap: Callable[[BodySource], BodySource]) -> None:
+        """Have the body read through something else; of use before it is read."""
+        if self._source is not None:
+            self._source = wrap(self._source)
+
     async def body(self) -> bytes:
         """The whole body, decompressed. Read once and kept.
 
@@ -274,6 +288,51 @@ class Request:
         if isinstance(self._body, HttpError):
             raise self._body
         return self._body
+
+    @property
+    def content(self) -> bytes:
+        """The body, once `body` was awaited. For handlers in a job queue, for which that is done before.
+
+        Raises:
+            RuntimeError: it was not read yet.
+        """
+        if not isinstance(self._body, bytes):
+            raise RuntimeError("the body of this request was not read; await request.body() first")
+        return self._body
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body in pieces, as they come in and decompressed; what is not asked for is not read from the peer.
+
+        Limited as `body` is, but only waiting for the peer counts as its time. Either this or `body` may be used.
+
+        Raises:
+            RuntimeError: the body was read already.
+            BadRequest: it is malformed.
+            BodyTooLarge: it is larger than the limit.
+            BodyTimeout: it did not arrive in time.
+            UnsupportedEncoding: it is compressed with something other than gzip.
+            ClientGone: the peer left before the end.
+        """
+        if self._body is not None:
+            if self._body != b"" or self._source is not None:
+                raise RuntimeError("the body of this request was read already")
+            return
+        expander = self._expander()
+        self._body = b""  # what is read here is not kept
+        left_s = self._limits.timeout_s
+        while True:
+            since = time.monotonic()
+            try:
+                async with asyncio.timeout(left_s):
+                    piece = await self._piece()
+            except TimeoutError:
+                raise BodyTimeout(self._limits.timeout_s) from None
+            left_s -= time.monotonic() - since
+            if not piece:
+                break
+            for expanded in expander.feed(piece):
+                yield expanded
+        expander.finish()
 
     async def text(self) -> str:
         """The body as UTF-8 text.
@@ -314,45 +373,84 @@ class Request:
         return self._split
 
     async def _read(self) -> bytes:
-        source = self._source
-        assert source is not None, "a request without a source has its empty body from the start"
+        expander = self._expander()
+        pieces: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                while piece := await self._piece():
+                    pieces.extend(expander.feed(piece))
+        except TimeoutError:
+            raise BodyTimeout(self._limits.timeout_s) from None
+        expander.finish()
+        return b"".join(pieces)
+
+    async def _piece(self) -> bytes:
+        assert self._source is not None, "a request without a source has its empty body from the start"
+        piece = await self._source.read()
+        self.received_bytes += len(piece)
+        if self.received_bytes > self._limits.size_bytes:
+            raise BodyTooLarge(self._limits.size_bytes)
+        self.link.touch()
+        if self.on_payload is not None:
+            self.on_payload(self, piece)
+        return piece
+
+    def _expander(self) -> _Expander:
+        """What undoes the encoding of the body.
+
+        Raises:
+            BodyTooLarge: it says itself that it is larger than the limit.
+            UnsupportedEncoding: nothing here undoes it.
+        """
         limit = self._limits.size_bytes
         length = self.headers.get("content-length", "")
         if length.isdecimal() and (len(length) > _MAX_DIGITS or int(length) > limit):
             raise BodyTooLarge(limit)
-        expand = _decoder(self.headers.get("content-encoding", ""), limit)
-        pieces: list[bytes] = []
+        match self.headers.get("content-encoding", "").strip().lower():
+            case "" | "identity":
+                return _Expander()
+            case "gzip" | "x-gzip":
+                return _Gunzip(limit)
+            case _:
+                raise UnsupportedEncoding
+
+
+class _Expander:
+    """Takes a body as it is."""
+
+    __slots__ = ()
+
+    def feed(self, piece: bytes) -> Iterable[bytes]:
+        """What a piece stands for."""
+        return (piece,)
+
+    def finish(self) -> None:
+        """The body has ended."""
+
+
+class _Gunzip(_Expander):
+    """Undoes gzip, bounded: a piece is expanded no further than the limit."""
+
+    __slots__ = ("_expander", "_left", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._left = limit
+        self._expander = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def feed(self, piece: bytes) -> Iterable[bytes]:
+        if self._expander.eof:
+            raise BadRequest("the body is not one complete gzip stream", close=True)
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
-                while piece := await source.read():
-                    self.received_bytes += len(piece)
-                    if self.received_bytes > limit:
-                        raise BodyTooLarge(limit)
-                    pieces.append(piece)
-                    self.link.touch()
-        except TimeoutError:
-            raise BodyTimeout(self._limits.timeout_s) from None
-        return expand(b"".join(pieces))
+            expanded = self._expander.decompress(piece, self._left + 1)
+        except zlib.error:
+            raise BadRequest("the body is not the gzip stream that it claims to be", close=True) from None
+        self._left -= len(expanded)
+        if self._left < 0:
+            raise BodyTooLarge(self._limit)
+        if self._expander.unused_data:
+            raise BadRequest("the body is not one complete gzip stream", close=True)
+        return (expanded,) if expanded else ()
 
-
-def _decoder(encoding: str, limit: int) -> Callable[[bytes], bytes]:
-    match encoding.strip().lower():
-        case "" | "identity":
-            return lambda body: body
-        case "gzip" | "x-gzip":
-            return lambda body: _gunzip(body, limit)
-        case _:
-            raise UnsupportedEncoding
-
-
-def _gunzip(body: bytes, limit: int) -> bytes:
-    expander = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        expanded = expander.decompress(body, limit + 1)
-    except zlib.error:
-        raise BadRequest("the body is not the gzip stream that it claims to be") from None
-    if len(expanded) > limit:
-        raise BodyTooLarge(limit)
-    if not expander.eof or expander.unused_data:
-        raise BadRequest("the body is not one complete gzip stream")
-    return expanded
+    def finish(self) -> None:
+        if not self._expander.eof:
+            raise BadRequest("the body is not one complete gzip stream")

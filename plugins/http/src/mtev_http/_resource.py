@@ -49,17 +49,14 @@ class Answer(Protocol):
     def content_type(self) -> str | None: ...
 
 
-def resource(function: Function, body_limit_bytes: int | None = None) -> Callable[[Request], Awaitable[Response]]:
+def resource(function: Function) -> Callable[[Request], Awaitable[Response]]:
     """A handler that answers with what a function of a plugin says.
 
     Args:
         function: the function.
-        body_limit_bytes: the largest body that is read for it; None for what `<rest>` says.
     """
 
     async def answer(request: Request) -> Response:
-        if body_limit_bytes is not None:
-            request.limit_body(body_limit_bytes)
         try:
             result = function(request, *request.captures)
             if isinstance(result, Awaitable):

@@ -15,74 +15,27 @@ Rules:
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from ._matcher import Found, Matcher, slashes
+from ._route import WEBSOCKET, Route
 from .errors import RouteError
 
-if TYPE_CHECKING:
-    from ._response import Handler
-
-__all__ = ["Match", "Miss", "Route", "Router"]
-
-_METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Route:
-    """One way into the service.
-
-    Attributes:
-        method: compared as it is.
-        base: the prefix of the path; begins and ends in `/`.
-        expression: regular expression, searched in the rest of the path.
-        handler: what answers.
-        summary: one line for listings.
-        auth: whether the access control lists are asked.
-        pattern: the compiled expression.
-    """
-
-    method: str
-    base: str
-    expression: str
-    handler: Handler
-    summary: str
-    auth: bool = True
-    pattern: re.Pattern[str] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if not _METHOD.fullmatch(self.method):
-            raise RouteError(f"route {self.name}: '{self.method}' is not a method; expected one such as GET")
-        if not (self.base.startswith("/") and self.base.endswith("/")):
-            raise RouteError(f"route {self.name}: the base '{self.base}' must begin and end in '/'")
-        if not self.summary.strip():
-            raise RouteError(f"route {self.name}: say in a summary what it is for")
-        try:
-            pattern = re.compile(self.expression)
-        except re.error as error:
-            raise RouteError(f"route {self.name}: '{self.expression}' is not a regular expression: {error}") from error
-        object.__setattr__(self, "pattern", pattern)
-
-    @property
-    def name(self) -> str:
-        """What the route is called in logs and statistics: `base(expression)`, as in libmtev."""
-        return f"{self.base}({self.expression})"
-
-
-class Match(NamedTuple):
-    """The route that answers, and what its expression captured."""
-
-    route: Route
-    captures: tuple[str, ...]
+__all__ = ["Found", "Miss", "Router"]
 
 
 class Miss(NamedTuple):
-    """No route answers. `allow` names the methods that would, OPTIONS first; empty when nothing is there at all."""
+    """No route answers.
+
+    Attributes:
+        allow: the methods that would be answered, OPTIONS first; empty when nothing is there at all.
+        websocket: whether a websocket is there.
+    """
 
     allow: tuple[str, ...]
+    websocket: bool = False
 
 
 _NOTHING = Miss(())
@@ -95,12 +48,12 @@ class _Below:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        by_method: dict[str, tuple[Route, ...]] = {}
+        by_method: dict[str, list[Route]] = {}
         for route in routes:
-            by_method[route.method] = (*by_method.get(route.method, ()), route)
+            by_method.setdefault(route.method, []).append(route)
         if "GET" in by_method:
-            by_method["HEAD"] = by_method.get("HEAD", ()) + by_method["GET"]
-        self.by_method = by_method
+            by_method["HEAD"] = by_method.get("HEAD", []) + by_method["GET"]
+        self.by_method = {method: Matcher(members) for method, members in by_method.items()}
 
 
 class _Table:
@@ -118,14 +71,7 @@ class _Table:
 
     def longest(self, path: str) -> tuple[_Below, str] | None:
         """The routes below the longest base of a path, and the rest of the path."""
-        ends = []
-        end = 0
-        for _ in range(self.depth):
-            end = path.find("/", end) + 1
-            if not end:
-                break
-            ends.append(end)
-        for end in reversed(ends):
+        for end in reversed(slashes(path, self.depth)):
             below = self.below.get(path[:end])
             if below is not None:
                 return below, path[end:]
@@ -155,7 +101,7 @@ class Router:
         key = (route.method, route.base, route.expression)
         with self._lock:
             if key in self._routes:
-                raise RouteError(f"route {route.method} {route.name} exists already; a second one could never answer")
+                raise RouteError(f"route {route.method} {route.place} exists already; a second one could never answer")
             self._routes[key] = route
             self._generation += 1
 
@@ -168,7 +114,7 @@ class Router:
         key = (route.method, route.base, route.expression)
         with self._lock:
             if self._routes.get(key) is not route:
-                raise RouteError(f"route {route.method} {route.name} is not there")
+                raise RouteError(f"route {route.method} {route.place} is not there")
             del self._routes[key]
             self._generation += 1
 
@@ -177,7 +123,7 @@ class Router:
         with self._lock:
             return tuple(self._routes.values())
 
-    def find(self, method: str, path: str) -> Match | Miss:
+    def find(self, method: str, path: str) -> Found | Miss:
         """The route that answers a request.
 
         Args:
@@ -191,10 +137,9 @@ class Router:
         if found is None:
             return _NOTHING
         below, rest = found
-        for route in below.by_method.get(method, ()):
-            matched = route.pattern.search(rest)
-            if matched is not None:
-                return Match(route, matched.groups(""))
+        matcher = below.by_method.get(method)
+        if matcher is not None and (answer := matcher.find(rest)) is not None:
+            return answer
         return _miss(below, rest)
 
     def methods(self) -> tuple[str, ...]:
@@ -210,13 +155,15 @@ class Router:
 
 def _miss(below: _Below, rest: str) -> Miss:
     matching = [route for route in below.routes if route.pattern.search(rest)]
-    return Miss(_allow(matching)) if matching else _NOTHING
+    if not matching:
+        return _NOTHING
+    return Miss(_allow(matching), any(route.method == WEBSOCKET for route in matching))
 
 
 def _allow(routes: Sequence[Route]) -> tuple[str, ...]:
     methods = ["OPTIONS"]
     for route in routes:
-        methods.append(route.method)
+        methods.append("GET" if route.method == WEBSOCKET else route.method)
         if route.method == "GET":
             methods.append("HEAD")
     return tuple(dict.fromkeys(methods))

@@ -8,7 +8,8 @@
         │   ├── BodyTimeout            408
         │   ├── BodyTooLarge           413
         │   └── UnsupportedEncoding    415
-        └── ClientGone             the peer left before its request was complete; there is nobody to answer
+        ├── ClientGone             the peer left before its request was complete; there is nobody to answer
+        └── WebSocketClosed        a websocket is closed: nothing more can be sent or received
 
 A handler may raise any `HttpError`; the dispatcher turns it into a response.
 """
@@ -26,6 +27,7 @@ __all__ = [
     "RestError",
     "RouteError",
     "UnsupportedEncoding",
+    "WebSocketClosed",
 ]
 
 
@@ -84,3 +86,17 @@ class UnsupportedEncoding(HttpError):
 
 class ClientGone(RestError):
     """The peer closed the connection in the middle of its request."""
+
+
+class WebSocketClosed(RestError):
+    """A websocket is closed, by the peer, by us, or because the connection broke.
+
+    Args:
+        code: what it was closed with; 1006 when it broke off.
+        reason: the text that came with it.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"the websocket is closed: {code}" + (f" {reason!a}" if reason else ""))
+        self.code = code
+        self.reason = reason

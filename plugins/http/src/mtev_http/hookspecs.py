@@ -7,12 +7,17 @@ from mtev_kernel import ABORT, HookResult, hookspec
 from ._acl import Verdict
 from ._request import Request
 from ._response import Response
-from ._router import Route
+from ._route import Route
 from .rest import Rest
 
 __all__ = [
+    "http_auth",
+    "http_authenticate",
+    "http_post_request",
+    "http_post_request_read_payload",
     "http_request_complete",
     "http_request_log",
+    "http_response_send",
     "http_response_starting",
     "mtev_rest_get_handler",
     "mtev_rest_routes",
@@ -44,6 +49,59 @@ def http_request_complete(request: Request) -> HookResult | None:
 
     Returns:
         ABORT to refuse it with 403. An implementation that raises refuses it too.
+    """
+
+
+@hookspec(on_error=ABORT)
+def http_post_request(request: Request) -> HookResult | None:
+    """A request is about to be routed: after every implementation of `http_request_complete`.
+
+    Args:
+        request: as in `http_request_complete`, with what was found out there.
+
+    Returns:
+        ABORT to refuse it with 403 and close the connection. An implementation that raises refuses it too.
+    """
+
+
+@hookspec
+def http_post_request_read_payload(request: Request, piece: bytes) -> HookResult | None:
+    """A piece of a body was read, on its way to the handler.
+
+    Args:
+        request: its `received_bytes` counts the piece already.
+        piece: as it was sent, without the framing; `b""` when the body has ended.
+
+    Returns:
+        ABORT keeps later implementations from being called, and changes nothing else.
+    """
+
+
+@hookspec(on_error=ABORT)
+async def http_authenticate(request: Request) -> HookResult | None:
+    """Find out who a request is from. Called for routes that ask access control, before it judges. May wait.
+
+    Set `request.user` and `request.auth` (how that was found out), and leave a request alone whose `user` is set.
+
+    Args:
+        request: with `route` and `captures` set.
+
+    Returns:
+        ABORT to refuse it with 403. An implementation that raises refuses it too.
+    """
+
+
+@hookspec(returns="first")
+async def http_auth(request: Request, user: str, password: str) -> bool | None:
+    """Is this the password of that user? Called by authenticators that were given both. May wait.
+
+    Args:
+        request: which brought them.
+        user: who the peer says that it is.
+        password: what it has to show for that. Never to be logged.
+
+    Returns:
+        True or False, or None to leave it to others; when all do, nobody knows that user, and the answer is no.
     """
 
 
@@ -86,6 +144,22 @@ def http_response_starting(request: Request, response: Response) -> HookResult |
     Args:
         request: the request; its `route` is None when none was found.
         response: may be changed.
+
+    Returns:
+        ABORT keeps later implementations from being called, and changes nothing else.
+    """
+
+
+@hookspec
+def http_response_send(request: Request, response: Response, piece: bytes) -> HookResult | None:
+    """A part of a body is handed to the engine: once for a whole body, and for each piece of a stream.
+
+    Not called for files, which the system may send by itself, nor for websockets.
+
+    Args:
+        request: the request.
+        response: the response.
+        piece: the bytes, compressed where the response is.
 
     Returns:
         ABORT keeps later implementations from being called, and changes nothing else.

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from mtev_conf import ChangeEvent, Configuration, Proposal
+from mtev_eventer import Eventer
 from mtev_kernel import ConfigurationError, Context, Plugin, PluginListing, PluginRecord, hookimpl
 from mtev_listener import Listeners
+from mtev_stats import Stats
 
 from . import hookspecs
 from ._access_log import STREAM, Streams
 from ._config import RestSettings, read_access, read_settings
 from ._dispatch import RestDispatcher, Sites
 from ._engines import Engines
-from ._router import Route, Router
+from ._metering import StatsMeters
+from ._places import EventerPlaces
+from ._route import Route
+from ._router import Router
 from .rest import Rest
 
 if TYPE_CHECKING:
@@ -46,7 +52,12 @@ class HttpPlugin(Plugin):
         context.hooks.declare(hookspecs)
         self._router = Router()
         self._dispatcher = RestDispatcher(self._router, Sites.of(context), context.log)
-        self._rest = Rest(self._router, context.log)
+        self._rest = Rest(
+            self._router,
+            context.log,
+            EventerPlaces(partial(context.services.require, Eventer)),
+            StatsMeters(context.services.require(Stats)),
+        )
         self._settings = RestSettings()
         self._engines: Engines | None = None
         context.services.publish(Rest, self._rest)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from . import _resource
+from ._metering import Meters, Unmetered
+from ._places import Nowhere, Places
 from ._request import Request
 from ._response import Handler, Response, error_response, json_response
-from ._router import Route, Router
-from .errors import RouteError
+from ._route import WEBSOCKET, Authorizer, Documentation, Parameter, Route
+from ._router import Router
+from ._websocket import SocketHandler, WebSocketOptions
 
 __all__ = ["Rest", "View"]
 
 View = Callable[..., object]
 """`function(query: Mapping[str, str], *captures: str) -> object`: returns what is to be shown as JSON. Quick."""
+
+
+_PLAIN = WebSocketOptions()
 
 
 class Rest:
@@ -24,11 +30,17 @@ class Rest:
     Args:
         router: holds them.
         log: for what is added and removed.
+        places: finds pools and job queues; None for none.
+        meters: makes what routes count in; None to count nothing.
     """
 
-    def __init__(self, router: Router, log: logging.Logger) -> None:
+    def __init__(
+        self, router: Router, log: logging.Logger, places: Places | None = None, meters: Meters | None = None
+    ) -> None:
         self._router = router
         self._log = log
+        self._places = places or Nowhere()
+        self._meters = meters or Unmetered()
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -36,7 +48,20 @@ class Rest:
         return self._router.routes()
 
     def add(
-        self, method: str, base: str, expression: str, handler: Handler, *, summary: str, auth: bool = True
+        self,
+        method: str,
+        base: str,
+        expression: str,
+        handler: Handler,
+        *,
+        summary: str,
+        auth: bool | Authorizer = True,
+        name: str = "",
+        documentation: Documentation | None = None,
+        time_limit_s: float | None = None,
+        body_limit_bytes: int | None = None,
+        pool: str | None = None,
+        jobq: str | None = None,
     ) -> Route:
         """Add a route. It answers from the next request on.
 
@@ -46,18 +71,82 @@ class Rest:
             expression: regular expression, searched in the rest of the path: anchor it.
             handler: `async def handler(request) -> Response`, or a plain function that is quick.
             summary: one line for listings.
-            auth: ask the access control lists. Without, everybody who reaches the listener may use the route.
+            auth: ask the access control lists. Without, everybody who reaches the listener may use the route. A plain
+                function of the request decides in their place; False of it denies.
+            name: what the route is called in `/openapi.json`; by default made from method and place.
+            documentation: more about it, for `/openapi.json` and the index.
+            time_limit_s: how long an `async` handler may take until it has a response, in seconds; 0 for as long as it
+                wants, None for what `<rest>` says. Beyond it the handler is cancelled, and the answer 503.
+            body_limit_bytes: the largest body that it reads; None for what `<rest>` says.
+            pool: name of the pool on whose loops the handler runs; None for the connection's loop.
+            jobq: name of the job queue in which the handler, a plain function that may block, runs. It finds the body
+                in `request.content`.
 
         Returns:
             The route, for `remove`.
 
         Raises:
-            RouteError: something of it is malformed, or the same method, base and expression are there already.
+            RouteError: something of it is malformed, the same method, base and expression are there already, or there
+                is no such pool or job queue.
         """
-        route = Route(method, base, expression, handler, summary, auth)
-        self._router.add(route)
-        self._log.debug("route %s %s added", method, route.name)
-        return route
+        route = Route(
+            method,
+            base,
+            expression,
+            handler,
+            summary,
+            auth,
+            name,
+            documentation or Documentation(),
+            time_limit_s,
+            body_limit_bytes,
+            self._places.pool(pool) if pool is not None else None,
+            self._places.jobq(jobq) if jobq is not None else None,
+            None,
+            self._meters.of(base, expression),
+        )
+        return self._added(route)
+
+    def websocket(
+        self,
+        base: str,
+        expression: str,
+        handler: SocketHandler,
+        *,
+        summary: str,
+        options: WebSocketOptions = _PLAIN,
+        auth: bool | Authorizer = True,
+        name: str = "",
+        documentation: Documentation | None = None,
+    ) -> Route:
+        """Add a websocket. Route, access control and subprotocol are judged before it begins.
+
+        Args:
+            base: as for `add`.
+            expression: as for `add`.
+            handler: `async def handler(socket: WebSocket) -> None`. The websocket is closed when it returns.
+            summary: as for `add`.
+            options: subprotocols, origins, limits.
+            auth: as for `add`.
+            name: as for `add`.
+            documentation: as for `add`.
+
+        Raises:
+            RouteError: as for `add`.
+        """
+        route = Route(
+            WEBSOCKET,
+            base,
+            expression,
+            handler,  # type: ignore[arg-type]  # the dispatcher calls it as what it is, because `websocket` is set
+            summary,
+            auth,
+            name,
+            documentation or Documentation(),
+            websocket=options,
+            meter=self._meters.of(base, expression),
+        )
+        return self._added(route)
 
     def remove(self, route: Route) -> None:
         """Remove a route. Requests that it answers already are not disturbed.
@@ -66,9 +155,16 @@ class Rest:
             RouteError: it is not there.
         """
         self._router.remove(route)
-        self._log.debug("route %s %s removed", route.method, route.name)
+        self._log.debug("route %s %s removed", route.method, route.place)
 
-    def view(self, base: str, expression: str, function: View, *, summary: str) -> Route:
+    def _added(self, route: Route) -> Route:
+        self._router.add(route)
+        self._log.debug("route %s %s added", route.method, route.place)
+        return route
+
+    def view(
+        self, base: str, expression: str, function: View, *, summary: str, parameters: Mapping[str, str] = {}
+    ) -> Route:
         """Add a GET route that shows data as JSON. Access control applies.
 
         Args:
@@ -77,6 +173,7 @@ class Rest:
             function: `function(query, *captures)` returns data that msgspec can encode. It runs on the loop, so it
                 must be quick. `LookupError(text)` answers 404 and `ValueError(text)` 400, both with `{"error": text}`.
             summary: one line for listings.
+            parameters: fields of the query, and one line about each, for `/openapi.json`.
 
         Raises:
             RouteError: as for `add`.
@@ -92,7 +189,8 @@ class Rest:
                 return error_response(400, _text(error))
             return json_response(data)
 
-        return self.add("GET", base, expression, _named(show, function), summary=summary)
+        handler = _named(show, function)
+        return self.add("GET", base, expression, handler, summary=summary, documentation=_documented(parameters))
 
     def resource(
         self,
@@ -103,6 +201,7 @@ class Rest:
         *,
         summary: str,
         body_limit_bytes: int | None = None,
+        parameters: Mapping[str, str] = {},
     ) -> Route:
         """Add a route whose function needs nothing of this distribution's types. Access control applies.
 
@@ -118,14 +217,21 @@ class Rest:
                 IndexError and UnicodeError among them.
             summary: one line for listings.
             body_limit_bytes: the largest body that `await request.body()` reads; None for what `<rest>` says.
+            parameters: fields of the query, and one line about each, for `/openapi.json`.
 
         Raises:
             RouteError: as for `add`, or the limit is negative.
         """
-        if body_limit_bytes is not None and body_limit_bytes < 0:
-            raise RouteError(f"route {base}({expression}): the limit of {body_limit_bytes} bytes is below 0")
-        handler = _named(_resource.resource(function, body_limit_bytes), function)
-        return self.add(method, base, expression, handler, summary=summary)
+        handler = _named(_resource.resource(function), function)
+        return self.add(
+            method,
+            base,
+            expression,
+            handler,
+            summary=summary,
+            body_limit_bytes=body_limit_bytes,
+            documentation=_documented(parameters),
+        )
 
 
 H = TypeVar("H", bound=Handler)
@@ -136,6 +242,10 @@ def _named(handler: H, function: Callable[..., object]) -> H:
     handler.__module__ = getattr(function, "__module__", handler.__module__)
     handler.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)
     return handler
+
+
+def _documented(parameters: Mapping[str, str]) -> Documentation:
+    return Documentation(parameters=[Parameter(name, summary) for name, summary in parameters.items()])
 
 
 def _text(error: LookupError | ValueError) -> str:
