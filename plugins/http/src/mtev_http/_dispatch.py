@@ -32,7 +32,7 @@ from ._acl import AccessLists, Verdict
 from ._engine import malformed
 from ._request import Request
 from ._response import Handler, Response, error_response, json_response
-from ._route import WEBSOCKET, Route
+from ._route import ANY, WEBSOCKET, Route
 from ._router import Found, Miss, Router
 from ._sending import watched
 from ._time_limit import TimeLimits
@@ -182,12 +182,12 @@ class RestDispatcher:
         return result
 
     def _find(self, request: Request, path: str) -> Found | Miss:
-        if request.upgrade and request.method == "GET":
-            protocols = request.headers.get("upgrade", "").lower().split(",")
-            if any(protocol.strip() == "websocket" for protocol in protocols):
-                found = self._router.find(WEBSOCKET, path)
-                if isinstance(found, Found):
-                    return found
+        if request.method in (WEBSOCKET, ANY):  # ours to register with, nobody's to ask with
+            return Miss(self._router.methods())
+        if request.upgrade and request.is_websocket:
+            found = self._router.find(WEBSOCKET, path)
+            if isinstance(found, Found):
+                return found
         return self._router.find(request.method, path)
 
     def _missed(self, request: Request, miss: Miss) -> Response:

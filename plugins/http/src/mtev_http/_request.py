@@ -256,6 +256,16 @@ class Request:
             self._notes = {}
         return self._notes
 
+    @property
+    def has_body(self) -> bool:
+        """Whether it came with a body, which may be empty all the same."""
+        return self._source is not None
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether it asks for a websocket."""
+        return self.upgrade and self.method == "GET" and "websocket" in _tokens(self.headers.get("upgrade", ""))
+
     def limit_body(self, size_bytes: int) -> None:
         """Have the body of this request limited otherwise than by `<rest>`; of use before it is read.
 
@@ -413,6 +423,10 @@ class Request:
                 return _Gunzip(limit)
             case _:
                 raise UnsupportedEncoding
+
+
+def _tokens(text: str) -> list[str]:
+    return [token.strip().lower() for token in text.split(",")]
 
 
 class _Expander:

@@ -6,7 +6,7 @@ Rules:
    base. Expressions that mean the whole remainder anchor themselves.
 2. The longest base that is a prefix of the path decides. Shorter bases are not tried after it (libmtev).
 3. Below a base, routes are tried in the order in which they were added. There is no priority.
-4. HEAD is answered by a route for HEAD, else by one for GET.
+4. HEAD is answered by a route for HEAD, else by one for GET. A route for `*` answers every method but `WS`.
 5. A path that only other methods match is a miss that names them (405, and what OPTIONS answers).
 6. Captures are texts; a group that took no part in the match is `""`.
 7. Changes take effect with the next lookup: they raise a generation number, and the lookup that sees it rebuilds the
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ._matcher import Found, Matcher, slashes
-from ._route import WEBSOCKET, Route
+from ._route import ANY, WEBSOCKET, Route
 from .errors import RouteError
 
 __all__ = ["Found", "Miss", "Router"]
@@ -48,12 +48,18 @@ class _Below:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        by_method: dict[str, list[Route]] = {}
-        for route in routes:
-            by_method.setdefault(route.method, []).append(route)
-        if "GET" in by_method:
-            by_method["HEAD"] = by_method.get("HEAD", []) + by_method["GET"]
-        self.by_method = {method: Matcher(members) for method, members in by_method.items()}
+        methods = {route.method for route in routes}
+        self.by_method = {method: Matcher(self._answering(method)) for method in methods}
+        if methods & {"GET", ANY}:
+            self.by_method["HEAD"] = Matcher([*self._answering("HEAD", others=False), *self._answering("GET")])
+
+    def matcher(self, method: str) -> Matcher | None:
+        """What finds the route for a method; None when none of them answers it."""
+        return self.by_method.get(method) or self.by_method.get(ANY)
+
+    def _answering(self, method: str, *, others: bool = True) -> list[Route]:
+        methods = (method, ANY) if others and method != WEBSOCKET else (method,)
+        return [route for route in self.routes if route.method in methods]
 
 
 class _Table:
@@ -127,7 +133,7 @@ class Router:
         """The route that answers a request.
 
         Args:
-            method: as it stands in the request.
+            method: as it stands in the request, or `WS`.
             path: decoded, without the query.
         """
         table = self._table
@@ -137,7 +143,7 @@ class Router:
         if found is None:
             return _NOTHING
         below, rest = found
-        matcher = below.by_method.get(method)
+        matcher = below.matcher(method)
         if matcher is not None and (answer := matcher.find(rest)) is not None:
             return answer
         return _miss(below, rest)
@@ -163,6 +169,8 @@ def _miss(below: _Below, rest: str) -> Miss:
 def _allow(routes: Sequence[Route]) -> tuple[str, ...]:
     methods = ["OPTIONS"]
     for route in routes:
+        if route.method == ANY:
+            continue  # it answers for itself
         methods.append("GET" if route.method == WEBSOCKET else route.method)
         if route.method == "GET":
             methods.append("HEAD")
