@@ -238,8 +238,9 @@ class _Connection(web.RequestHandler):
     def force_close(self) -> None:
         """Close; what is written already is sent, if the peer takes it in time."""
         transport = self.transport
+        unsent = transport is not None and not transport.is_closing() and transport.get_write_buffer_size() > 0
         super().force_close()
-        if transport is not None and transport.get_write_buffer_size():
+        if transport is not None and unsent:
             self._cut = self._loop.call_later(self.engine.settings.write_timeout_s, transport.abort)
 
     @property

@@ -3,12 +3,14 @@
 path that cannot be decoded     400, connection closed, one line in the log
 http_request_complete           ABORT: 403
 http_post_request               ABORT: 403, connection closed
-no route                        404; 405 with Allow where other methods have one; OPTIONS is answered with Allow
+no route                        a file below document_root where the listener has one; else 404, or 405 with Allow where
+                                other methods have a route; OPTIONS is answered with Allow, or as CORS has it
 mtev_rest_get_handler           ABORT: 404; DONE: `fastpath` instead of the route's handler
 http_authenticate               finds out who it is; ABORT: 403
 access control                  denied: 403, or what rest_auth_denied says; the log has the rule
 websocket                       its handshake is judged; what is wrong with it is answered before any 101
 handler                         HttpError: its status; late: 503; anything else: 500 with an id that is in the log
+on the way out                  conditions, compression, CORS, the request's id
 http_response_starting          for every response from here
 http_response_send              for every part of a body
 http_request_log                once it is sent; ABORT: it is not written to the stream http/access
@@ -30,11 +32,13 @@ from mtev_kernel import ABORT, DONE, Context, HookResult, HookSite
 from . import _access_log, hookspecs
 from ._acl import AccessLists, Verdict
 from ._engine import malformed
+from ._finishing import Finishing
 from ._request import Request
 from ._response import Handler, Response, error_response, json_response
 from ._route import ANY, WEBSOCKET, Route
 from ._router import Found, Miss, Router
 from ._sending import watched
+from ._serving import document
 from ._time_limit import TimeLimits
 from ._websocket import FAILED, NORMAL, Frames, WebSocket, WebSocketUpgrade, refusal
 from .errors import BadRequest, ClientGone, HttpError, WebSocketClosed
@@ -42,6 +46,9 @@ from .errors import BadRequest, ClientGone, HttpError, WebSocketClosed
 __all__ = ["RestDispatcher", "Sites"]
 
 DEFAULT_TIME_LIMIT_S = 120.0
+
+DOCUMENTS = Route("GET", "/", "^(.*)$", document, "files below the document_root of the listener")
+"""What answers where no route does, on listeners that have a `document_root`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +98,15 @@ class RestDispatcher:
     Attributes:
         access: the access control lists in force; replaced as a whole.
         access_log: the stream that gets a line for each request.
+        forensic_log: the stream that gets one when a request has come in, before anything is done about it.
+        finishing: what every response gets on its way out.
         time_limit_s: how long a handler may take whose route says nothing else, in seconds; 0 for as long as it wants.
     """
 
     def __init__(self, router: Router, sites: Sites, log: logging.Logger) -> None:
         self.access = AccessLists()
-        self.access_log = _access_log.NOWHERE
+        self.access_log = self.forensic_log = _access_log.NOWHERE
+        self.finishing = Finishing()
         self.time_limit_s = DEFAULT_TIME_LIMIT_S
         self._router = router
         self._sites = sites
@@ -118,6 +128,11 @@ class RestDispatcher:
             response = self._failed(request, error)  # the handler let go of something that it had cancelled itself
         except (Exception, SystemExit) as error:
             response = self._failed(request, error)
+        finishing = self.finishing
+        if finishing.concerns(response):
+            response = await self._finished(request, response)
+        if finishing.request_ids:
+            response.stamp("X-Request-Id", request.id)
         sites = self._sites
         if (starting := sites.response_starting.call) is not None:
             starting(request, response)
@@ -143,6 +158,14 @@ class RestDispatcher:
             "%s: the body of the response failed, and the connection was broken off", _line(request), exc_info=error
         )
 
+    async def _finished(self, request: Request, response: Response) -> Response:
+        try:
+            return await self.finishing.apply(request, response)
+        except BadRequest as error:
+            return error_response(error.status, str(error), close=True)
+        except Exception as error:
+            return self._failed(request, error)
+
     async def _answer(self, request: Request) -> Response:
         try:
             path = request.path
@@ -154,9 +177,13 @@ class RestDispatcher:
             return error_response(403, "refused")
         if (post := sites.post_request.call) is not None and post(request) is ABORT:
             return error_response(403, "refused", close=True)
+        if self.forensic_log.material:
+            _access_log.write_forensic(self.forensic_log, request)
         found = self._find(request, path)
         if isinstance(found, Miss):
-            return self._missed(request, found)
+            if found.allow or "document_root" not in request.config:
+                return self._missed(request, found)
+            found = Found(DOCUMENTS, (path[1:],))
         route, request.captures = found
         request.route = route
         request.on_payload = sites.read_payload.call
@@ -196,7 +223,7 @@ class RestDispatcher:
             return error_response(404, "not found")
         headers = {"Allow": ", ".join(allow)}
         if request.method == "OPTIONS":
-            return Response(200, headers=headers)
+            return self.finishing.preflight(request, allow) or Response(200, headers=headers)
         if request.method == "GET" and miss.websocket:
             return error_response(400, "expected the handshake of a websocket")
         return error_response(405, "method not allowed", headers=headers)

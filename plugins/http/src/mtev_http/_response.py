@@ -84,6 +84,15 @@ class Response:
             self._pairs = None
         return self._headers
 
+    def stamp(self, name: str, value: str) -> None:
+        """Add a field that is known to be fit to be sent; does not build the map."""
+        if self._headers is not None:
+            self._headers.add(name, value)
+        elif self._pairs is None:
+            self._pairs = [(name, value)]
+        else:
+            self._pairs.append((name, value))
+
     def header_pairs(self) -> Sequence[tuple[str, str]]:
         """The same fields as they stand, for an engine; does not build the map."""
         if self._headers is not None:

@@ -14,7 +14,7 @@ from mtev_listener import Listeners
 from mtev_stats import Stats
 
 from . import hookspecs
-from ._access_log import STREAM, Streams
+from ._access_log import FORENSIC, STREAM, Streams
 from ._config import RestSettings, read_access, read_settings
 from ._dispatch import RestDispatcher, Sites
 from ._engines import Engines
@@ -128,8 +128,9 @@ class HttpPlugin(Plugin):
 
     @hookimpl(optional=True)
     def mtev_log_streams(self, logs: Streams) -> None:
-        """Write a line for each request to the stream `http/access`."""
+        """Write a line for each request to the stream `http/access`, and one before to `http/access/forensic`."""
         self._dispatcher.access_log = logs.stream(STREAM)
+        self._dispatcher.forensic_log = logs.stream(FORENSIC)
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: _Console) -> None:
