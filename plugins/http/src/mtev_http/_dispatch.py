@@ -39,13 +39,11 @@ from ._route import ANY, WEBSOCKET, Route
 from ._router import Found, Miss, Router
 from ._sending import watched
 from ._serving import document
-from ._time_limit import TimeLimits
+from ._time_limit import DEFAULT_TIME_LIMIT_S, TimeLimits
 from ._websocket import FAILED, NORMAL, Frames, WebSocket, WebSocketUpgrade, refusal
 from .errors import BadRequest, ClientGone, HttpError, WebSocketClosed
 
 __all__ = ["RestDispatcher", "Sites"]
-
-DEFAULT_TIME_LIMIT_S = 120.0
 
 DOCUMENTS = Route("GET", "/", "^(.*)$", document, "files below the document_root of the listener")
 """What answers where no route does, on listeners that have a `document_root`."""
