@@ -23,7 +23,7 @@ from typing import cast
 from aiohttp import HttpVersion10, HttpVersion11, WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from ._engine import Dispatcher, EngineSettings, malformed, named
 from ._http1 import CONTINUE, SERVER, DateLine, chunk, head, last_chunk
@@ -97,26 +97,26 @@ class AiohttpEngine:
             self._empty.set()
 
     async def _handle(self, raw: web.BaseRequest) -> web.StreamResponse:
-        connection = raw.protocol
-        assert isinstance(connection, _Connection), "protocols of this server are made by this engine"
+        connection = cast(_Connection, raw._protocol)  # its attributes: aiohttp's properties cost more than they hold
+        message = raw._message
         connection.link.touch()
-        version = _VERSIONS.get(raw.version)
+        version = _VERSIONS.get(message.version)
         if version is None:
-            raise BadHttpMessage(f"HTTP version {raw.version[0]}.{raw.version[1]}")
-        body = _Body(raw) if raw.body_exists else None
+            raise BadHttpMessage(f"HTTP version {message.version[0]}.{message.version[1]}")
+        body = _Body(raw) if raw._payload is not EMPTY_PAYLOAD else None
         request = Request(
-            raw.method,
-            raw.raw_path,
+            message.method,
+            message.path,
             version,
-            raw.raw_headers,
+            message.raw_headers,
             connection.link,
             body,
             self.settings.body,
-            raw._message.upgrade,
+            message.upgrade,
         )
         response = await self.dispatcher.respond(request)
         connection.link.touch()
-        close = response.close or not raw.keep_alive or connection.ends or (body is not None and body.uninvited)
+        close = response.close or message.should_close or connection.ends or (body is not None and body.uninvited)
         answer = _Answer(connection, request, response, close)
         if isinstance(response, WebSocketUpgrade):
             await answer.serve(raw, response)  # here: once this has returned, aiohttp takes an upgrade for declined
@@ -270,6 +270,18 @@ class _Connection(web.RequestHandler):
             error = getattr(self._messages[-1][0], "exc", None)
             if error is not None and not request.content.is_eof():
                 request.content.set_exception(web.RequestPayloadError(str(error)))
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send a response: without the detour over what this engine does not use."""
+        if self._upgraded:  # or has asked for it in vain: aiohttp goes back to HTTP
+            return await super().finish_response(request, resp, start_time)
+        try:
+            await resp.prepare(request)
+        except ConnectionError:
+            return resp, True
+        return resp, False
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

@@ -39,6 +39,7 @@ from ._route import ANY, WEBSOCKET, Route
 from ._router import Found, Miss, Router
 from ._sending import watched
 from ._serving import document
+from ._stepping import Waiting, first_step, rest
 from ._time_limit import DEFAULT_TIME_LIMIT_S, TimeLimits
 from ._websocket import FAILED, NORMAL, Frames, WebSocket, WebSocketUpgrade, refusal
 from .errors import BadRequest, ClientGone, HttpError, WebSocketClosed
@@ -192,16 +193,22 @@ class RestDispatcher:
                 return error_response(404, "not found")
             if outcome is DONE:
                 handler = self._fastpath(request, route)
-        if route.auth and (denial := await self._denied(request, route)) is not None:
-            return denial
+        if route.auth:
+            if (authenticate := sites.authenticate.call) is not None and await authenticate(request) is ABORT:
+                return error_response(403, "refused")
+            verdict = self._judged(request, route)
+            if not verdict.allowed:
+                return self._denied(request, verdict)
         if route.websocket is not None:
             return self._upgrade(request, route)
         if route.body_limit_bytes is not None:
             request.limit_body(route.body_limit_bytes)
         result: object = handler(request)
-        if type(result) is CoroutineType or isinstance(result, Awaitable):
-            limit_s = self.time_limit_s if route.time_limit_s is None else route.time_limit_s
-            result = await (self._limited(request, result, limit_s) if limit_s else result)
+        if type(result) is CoroutineType:
+            step = first_step(result)
+            result = await self._limited(request, route, rest(result, step)) if isinstance(step, Waiting) else step
+        elif isinstance(result, Awaitable):
+            result = await self._limited(request, route, result)
         if not isinstance(result, Response):
             raise TypeError(f"the handler returned {type(result).__name__}; expected a Response")
         return result
@@ -236,7 +243,10 @@ class RestDispatcher:
             return route.answer
         return request.fastpath
 
-    async def _limited(self, request: Request, awaitable: Awaitable[object], limit_s: float) -> object:
+    async def _limited(self, request: Request, route: Route, awaitable: Awaitable[object]) -> object:
+        limit_s = self.time_limit_s if route.time_limit_s is None else route.time_limit_s
+        if not limit_s:
+            return await awaitable
         limits: TimeLimits | None = getattr(self._here, "limits", None)
         if limits is None or limits.loop is not asyncio.get_running_loop():
             limits = self._here.limits = TimeLimits()
@@ -251,18 +261,14 @@ class RestDispatcher:
         finally:
             limits.leave(running)
 
-    async def _denied(self, request: Request, route: Route) -> Response | None:
-        """Judge a request; None when it may go on."""
-        if (authenticate := self._sites.authenticate.call) is not None and await authenticate(request) is ABORT:
-            return error_response(403, "refused")
+    def _judged(self, request: Request, route: Route) -> Verdict:
         if route.auth is True:
-            verdict = self.access.decide(request)
-        else:
-            assert callable(route.auth), "what is neither True nor false decides"
-            allowed = route.auth(request) is True
-            verdict = Verdict(allowed, "", f"{'allowed' if allowed else 'denied'} by the route's own rule")
-        if verdict.allowed:
-            return None
+            return self.access.decide(request)
+        assert callable(route.auth), "what is neither True nor false decides"
+        allowed = route.auth(request) is True
+        return Verdict(allowed, "", f"{'allowed' if allowed else 'denied'} by the route's own rule")
+
+    def _denied(self, request: Request, verdict: Verdict) -> Response:
         who = ascii(request.peer) + (f" (CN {request.remote_cn!a})" if request.remote_cn else "")
         self._log.warning("%s from %s %s", _line(request), who, verdict)
         if (call := self._sites.auth_denied.call) is not None:

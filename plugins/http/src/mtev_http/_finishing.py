@@ -39,11 +39,8 @@ class Finishing:
 
     def concerns(self, response: Response) -> bool:
         """Whether there is anything to do but the id."""
-        return (
-            response.stream is not None
-            or len(response.body) >= self.compression.min_bytes
-            or bool(response.header_pairs())
-            or bool(self.cors)
+        return bool(
+            response.special or response.has_fields or self.cors or len(response.body) >= self.compression.min_bytes
         )
 
     async def apply(self, request: Request, response: Response) -> Response:

@@ -11,6 +11,7 @@ Rules:
 6. Captures are texts; a group that took no part in the match is `""`.
 7. Changes take effect with the next lookup: they raise a generation number, and the lookup that sees it rebuilds the
    compiled table. A lookup under way goes on with the table that it began with.
+8. Paths that capture nothing are remembered with their route, up to `_KNOWN_PATHS` of them.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Miss(NamedTuple):
 
 _NOTHING = Miss(())
 
+_KNOWN_PATHS = 1024
+
 
 class _Below:
     """The routes below one base."""
@@ -65,7 +68,7 @@ class _Below:
 class _Table:
     """A compiled table: bases in a dictionary, searched from the deepest prefix up."""
 
-    __slots__ = ("below", "depth", "generation")
+    __slots__ = ("below", "depth", "generation", "known")
 
     def __init__(self, routes: Sequence[Route], generation: int) -> None:
         grouped: dict[str, list[Route]] = {}
@@ -74,6 +77,7 @@ class _Table:
         self.below = {base: _Below(members) for base, members in grouped.items()}
         self.depth = max((base.count("/") for base in grouped), default=0)
         self.generation = generation
+        self.known: dict[tuple[str, str], Found] = {}
 
     def longest(self, path: str) -> tuple[_Below, str] | None:
         """The routes below the longest base of a path, and the rest of the path."""
@@ -139,12 +143,17 @@ class Router:
         table = self._table
         if table.generation != self._generation:
             table = self._rebuild()
+        known = table.known.get((method, path))
+        if known is not None:
+            return known
         found = table.longest(path)
         if found is None:
             return _NOTHING
         below, rest = found
         matcher = below.matcher(method)
         if matcher is not None and (answer := matcher.find(rest)) is not None:
+            if not answer.captures and len(table.known) < _KNOWN_PATHS:
+                table.known[method, path] = answer
             return answer
         return _miss(below, rest)
 
