@@ -132,9 +132,14 @@ class HttpPlugin(Plugin):
 
     @hookimpl(optional=True)
     def mtev_log_streams(self, logs: Streams) -> None:
-        """Write a line for each request to the stream `http/access`, and one before to `http/access/forensic`."""
+        """Write a line for each request to the stream `http/access`.
+
+        One before it goes to `http/access/forensic`, but only where the configuration has that stream: its lines would
+        end up in `http/access` otherwise, as those of every stream do in what stands above it.
+        """
         self._dispatcher.access_log = logs.stream(STREAM)
-        self._dispatcher.forensic_log = logs.stream(FORENSIC)
+        if self.context.services.require(Configuration).sections(f"//logs//log[@name='{FORENSIC}']"):
+            self._dispatcher.forensic_log = logs.stream(FORENSIC)
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: _Console) -> None:
