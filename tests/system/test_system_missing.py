@@ -67,7 +67,7 @@ def without(installed, tmp_path_factory):
 
 @pytest.fixture
 def write(demo_text, tmp_path):
-    """Write the demo's configuration, with a file, a journal, syslog and the observer added so that it uses everything, less some."""
+    """Write the demo's configuration, with a file, a journal, syslog and the observer added, less some."""
 
     def write(*taken_out: str) -> Path:
         root = ET.fromstring(demo_text.encode())
