@@ -96,7 +96,8 @@ def test_a_line_has_its_columns_whatever_is_sent(user, target, referer, agent):
 
 
 def test_the_fields_are_libmtevs():
-    assert fields(asked("/a%20b?x=%201&y", user="ann"), Response(404, b"none"), 150, 0.25) == {
+    request = asked("/a%20b?x=%201&y", user="ann")
+    assert fields(request, Response(404, b"none"), 150, 0.25) == {
         "ip": "192.0.2.1",
         "user": "ann",
         "method": "GET",
@@ -107,6 +108,7 @@ def test_the_fields_are_libmtevs():
         "latency": 0.25,
         "bytes_written": 150,
         "bytes_read": 0,
+        "request_id": request.id,
     }
 
 

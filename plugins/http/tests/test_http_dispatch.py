@@ -9,6 +9,7 @@ import pytest
 from mtev_http import HttpError, Request, Response, Rest, RouteError
 from mtev_http._acl import AccessList, AccessLists, Conditions, Rule
 from mtev_http._dispatch import RestDispatcher, Sites
+from mtev_http._finishing import Finishing
 from mtev_http._router import Router
 from mtev_http.testing import LoopbackLink
 from mtev_kernel import ABORT, CONTINUE, DONE
@@ -23,6 +24,7 @@ class Service:
         router = Router()
         self.sites = Sites.idle()
         self.dispatcher = RestDispatcher(router, self.sites, self.log)
+        self.dispatcher.finishing = Finishing(request_ids=False)
         self.dispatcher.access = access
         self.rest = Rest(router, self.log)
         self.seen: list[str] = []

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mtev_http import BodyLimits, HttpError, Request, Response, Rest, RouteError
 from mtev_http._acl import AccessList, AccessLists, Conditions
 from mtev_http._dispatch import RestDispatcher, Sites
+from mtev_http._finishing import Finishing
 from mtev_http._router import Router
 from mtev_http.testing import LoopbackLink
 
@@ -51,6 +52,7 @@ class Service:
         self.log = logging.getLogger("test.http")
         router = Router()
         self.dispatcher = RestDispatcher(router, Sites.idle(), self.log)
+        self.dispatcher.finishing = Finishing(request_ids=False)
         self.dispatcher.access = AccessLists((AccessList(Conditions(), allow, "app.conf:2"),))
         self.rest = Rest(router, self.log)
 

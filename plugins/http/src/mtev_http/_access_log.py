@@ -22,9 +22,10 @@ from ._request import Request
 from ._response import Response
 from .errors import BadRequest
 
-__all__ = ["NOWHERE", "STREAM", "Stream", "Streams", "combined", "fields", "write"]
+__all__ = ["FORENSIC", "NOWHERE", "STREAM", "Stream", "Streams", "combined", "fields", "write", "write_forensic"]
 
 STREAM = "http/access"
+FORENSIC = "http/access/forensic"
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FORGING = re.compile(rb"[^\x20\x21\x23-\x5b\x5d-\x7e]")
@@ -75,23 +76,42 @@ def combined(request: Request, response: Response, sent_bytes: int, received_s: 
         sent_bytes: size on the wire; 0 when the peer left before.
         received_s: when it came, in seconds since the epoch.
     """
-    at = time.gmtime(received_s)
-    body_bytes = len(response.body) if sent_bytes and request.method != "HEAD" else 0
+    size = _body_bytes(response, sent_bytes) if request.method != "HEAD" else 0
     return (
-        f"{_word(_address(request))} - {_word(request.user)} "
-        f"[{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000] "
-        f'"{_word(request.method)} {_word(request.target)} HTTP/{request.version}" '
-        f"{response.status} {body_bytes or '-'} "
+        f"{_beginning(request, received_s)} {response.status} {size or '-'} "
         f'"{_header(request, "referer")}" "{_header(request, "user-agent")}"'
     )
 
 
-def fields(request: Request, response: Response, sent_bytes: int, latency_s: float) -> dict[str, object]:
+def write_forensic(stream: Stream, request: Request) -> None:
+    """Log a request that has come in, before anything is done about it. Never raises.
+
+    What ends the process in the middle of a request has left its line here.
+    """
+    stream.log(_beginning(request, time.time()), **fields(request, None, 0, 0.0), request_id=request.id)
+
+
+def _beginning(request: Request, received_s: float) -> str:
+    at = time.gmtime(received_s)
+    return (
+        f"{_word(_address(request))} - {_word(request.user)} "
+        f"[{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000] "
+        f'"{_word(request.method)} {_word(request.target)} HTTP/{request.version}"'
+    )
+
+
+def _body_bytes(response: Response, sent_bytes: int) -> int:
+    if not sent_bytes or response.stream is None:
+        return len(response.body) if sent_bytes else 0
+    return response.stream.length if response.stream.length is not None else sent_bytes
+
+
+def fields(request: Request, response: Response | None, sent_bytes: int, latency_s: float) -> dict[str, object]:
     """The same as libmtev's fields.
 
     Args:
         request: the request.
-        response: its response.
+        response: its response; None when there is none yet, and nothing to say of it.
         sent_bytes: size on the wire, header included.
         latency_s: from the complete header of the request to the last byte of the response.
     """
@@ -99,17 +119,22 @@ def fields(request: Request, response: Response, sent_bytes: int, latency_s: flo
         uri, query = request.path, request.raw_query
     except BadRequest:
         uri, query = request.target, ""
-    return {
+    asked: dict[str, object] = {
         "ip": _address(request),
         "user": request.user,
         "method": request.method,
         "protocol": f"HTTP/{request.version}",
         "uri": _clean(uri),
         "querystring": _clean(query),
+    }
+    if response is None:
+        return asked
+    return asked | {
         "status": response.status,
         "latency": latency_s,
         "bytes_written": sent_bytes,
         "bytes_read": request.received_bytes,
+        "request_id": request.id,
     }
 
 

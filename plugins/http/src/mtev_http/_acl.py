@@ -20,6 +20,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 __all__ = ["AccessList", "AccessLists", "Conditions", "Rule", "RuleError", "Subject", "Verdict"]
@@ -79,6 +80,12 @@ class Conditions:
     url: re.Pattern[str] | None = None
     ip: Network | None = None
     listener: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    _numbers: tuple[int, int, int] = field(init=False, repr=False, compare=False, default=(0, 0, 0))
+
+    def __post_init__(self) -> None:
+        if self.ip is not None:  # numbers compare in a tenth of the time that addresses take
+            numbers = (self.ip.version, int(self.ip.netmask), int(self.ip.network_address))
+            object.__setattr__(self, "_numbers", numbers)
 
     def hold(self, subject: Subject) -> bool:
         """Whether all of them hold for a subject."""
@@ -90,7 +97,7 @@ class Conditions:
             return False
         if self.cn is not None and self.cn.search(subject.remote_cn) is None:
             return False
-        if self.ip is not None and not _within(subject.peer, self.ip):
+        if self.ip is not None and not _within(subject.peer, *self._numbers):
             return False
         for key, pattern in self.listener:
             value = subject.config.get(key)
@@ -109,6 +116,7 @@ class Rule:
         where: `file:line`.
         name: under which `skipto` finds it; may be empty.
         skipto: name of the rule to go on at; `""` for none.
+        verdict: what it decides, in words.
     """
 
     conditions: Conditions
@@ -116,6 +124,10 @@ class Rule:
     where: str
     name: str = ""
     skipto: str = ""
+    verdict: Verdict = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "verdict", Verdict(self.allow, self.where, f"{_word(self.allow)} by <rule>"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +139,18 @@ class AccessList:
         allow: what it decides when none of its rules does.
         where: `file:line`.
         rules: in order.
+        verdict: what it decides then, in words.
     """
 
     conditions: Conditions
     allow: bool
     where: str
     rules: tuple[Rule, ...] = ()
+    verdict: Verdict = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        reason = f"{_word(self.allow)} by <acl>: no <rule> applies"
+        object.__setattr__(self, "verdict", Verdict(self.allow, self.where, reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +189,14 @@ class AccessLists:
                 if not rule.conditions.hold(subject):
                     continue
                 if not rule.skipto:
-                    return Verdict(rule.allow, rule.where, f"{_word(rule.allow)} by <rule>")
+                    return rule.verdict
                 target, position = self._targets[rule.skipto]
                 if target != index and not self.lists[target].conditions.hold(subject):
                     return Verdict(False, rule.where, f"denied: the <acl> of skipto '{rule.skipto}' does not apply")
                 index = target
                 break
             else:
-                return Verdict(current.allow, current.where, f"{_word(current.allow)} by <acl>: no <rule> applies")
+                return current.verdict
 
 
 def _targets(lists: Sequence[AccessList]) -> dict[str, tuple[int, int]]:
@@ -198,16 +216,23 @@ def _targets(lists: Sequence[AccessList]) -> dict[str, tuple[int, int]]:
     return places
 
 
-def _within(peer: tuple[str, int] | str | None, network: Network) -> bool:
+def _within(peer: tuple[str, int] | str | None, version: int, mask: int, network: int) -> bool:
     if not isinstance(peer, tuple):
         return False
+    address = _parsed(peer[0], version)
+    return address is not None and address & mask == network
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str, version: int) -> int | None:
+    """An address as a number; None when it is none of that version."""
     try:
-        address = ipaddress.ip_address(peer[0])
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None and network.version == 4:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None and version == 4:
         address = address.ipv4_mapped
-    return address in network
+    return int(address) if address.version == version else None
 
 
 def _word(allow: bool) -> str:

@@ -10,7 +10,8 @@ What aiohttp does by default, and what it does here:
 6. A client that closes its sending side gets nothing; here it gets what it has asked for, if that comes soon. Then its
    handler is cancelled, for there is no telling whether it has left altogether.
 7. What calls itself HTTP/0.9 is answered; here it is refused.
-8. A body whose framing breaks leaves its reader waiting; here the reader is told.
+8. Websockets take messages of the size of their limit, and frames that are not masked are a violation.
+9. A body whose framing breaks leaves its reader waiting; here the reader is told.
 """
 
 from __future__ import annotations
@@ -19,24 +20,26 @@ import asyncio
 import logging
 from typing import cast
 
-from aiohttp import HttpVersion10, HttpVersion11, WSMsgType, web
+from aiohttp import HttpVersion10, HttpVersion11, WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from ._engine import Dispatcher, EngineSettings, malformed, named
 from ._http1 import CONTINUE, SERVER, DateLine, chunk, head, last_chunk
+from ._masking import MaskCheck
 from ._request import BodySource, Link, Request
 from ._response import Response, error_response
 from ._sendfile import can_send_file, send_file
 from ._stream import FileStream, Stream
-from ._websocket import GOING_AWAY, Frames, WebSocketUpgrade
+from ._websocket import GOING_AWAY, NORMAL, Frames, WebSocketUpgrade
 from .errors import BadRequest, ClientGone, WebSocketClosed
 
 __all__ = ["AiohttpEngine"]
 
 _VERSIONS = {HttpVersion10: "1.0", HttpVersion11: "1.1"}
 _CLOSE_GRACE_S = 0.1
+_NO_CODE, _BROKEN = 1005, 1006  # what stands for a close frame without a code, and for none
 _MIN_RATE = 256  # bytes a second that a peer has to take of a response, once its connection is full
 
 
@@ -94,27 +97,30 @@ class AiohttpEngine:
             self._empty.set()
 
     async def _handle(self, raw: web.BaseRequest) -> web.StreamResponse:
-        connection = raw.protocol
-        assert isinstance(connection, _Connection), "protocols of this server are made by this engine"
+        connection = cast(_Connection, raw._protocol)  # its attributes: aiohttp's properties cost more than they hold
+        message = raw._message
         connection.link.touch()
-        version = _VERSIONS.get(raw.version)
+        version = _VERSIONS.get(message.version)
         if version is None:
-            raise BadHttpMessage(f"HTTP version {raw.version[0]}.{raw.version[1]}")
-        body = _Body(raw) if raw.body_exists else None
+            raise BadHttpMessage(f"HTTP version {message.version[0]}.{message.version[1]}")
+        body = _Body(raw) if raw._payload is not EMPTY_PAYLOAD else None
         request = Request(
-            raw.method,
-            raw.raw_path,
+            message.method,
+            message.path,
             version,
-            raw.raw_headers,
+            message.raw_headers,
             connection.link,
             body,
             self.settings.body,
-            raw._message.upgrade,
+            message.upgrade,
         )
         response = await self.dispatcher.respond(request)
         connection.link.touch()
-        close = response.close or not raw.keep_alive or connection.ends or (body is not None and body.uninvited)
-        return cast(web.StreamResponse, _Answer(connection, request, response, close))
+        close = response.close or message.should_close or connection.ends or (body is not None and body.uninvited)
+        answer = _Answer(connection, request, response, close)
+        if isinstance(response, WebSocketUpgrade):
+            await answer.serve(raw, response)  # here: once this has returned, aiohttp takes an upgrade for declined
+        return cast(web.StreamResponse, answer)
 
 
 class _Connection(web.RequestHandler):
@@ -150,6 +156,8 @@ class _Connection(web.RequestHandler):
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        if self.socket is not None:
+            self.socket.ended(None, "")
         super().connection_lost(exc)
         for timer in (self._farewell, self._cut):
             if timer is not None:
@@ -230,8 +238,9 @@ class _Connection(web.RequestHandler):
     def force_close(self) -> None:
         """Close; what is written already is sent, if the peer takes it in time."""
         transport = self.transport
+        unsent = transport is not None and not transport.is_closing() and transport.get_write_buffer_size() > 0
         super().force_close()
-        if transport is not None and transport.get_write_buffer_size():
+        if transport is not None and unsent:
             self._cut = self._loop.call_later(self.engine.settings.write_timeout_s, transport.abort)
 
     @property
@@ -247,13 +256,32 @@ class _Connection(web.RequestHandler):
             self.close()
             self.force_close()
 
+    @property
+    def early_data(self) -> bytes:
+        """What came behind the request for an upgrade, before it was accepted."""
+        return bytes(self._message_tail)
+
     def data_received(self, data: bytes) -> None:
+        if self.socket is not None and not self.socket.saw(data):
+            return
         super().data_received(data)
         request = self._current_request
         if request is not None and self._messages:
             error = getattr(self._messages[-1][0], "exc", None)
             if error is not None and not request.content.is_eof():
                 request.content.set_exception(web.RequestPayloadError(str(error)))
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send a response: without the detour over what this engine does not use."""
+        if self._upgraded:  # or has asked for it in vain: aiohttp goes back to HTTP
+            return await super().finish_response(request, resp, start_time)
+        try:
+            await resp.prepare(request)
+        except ConnectionError:
+            return resp, True
+        return resp, False
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -330,15 +358,29 @@ class _Answer:
                 sent = self._whole(response)
                 if self._connection.writing_paused:
                     await self._connection.flushed()
-            elif isinstance(response, WebSocketUpgrade):
-                self.keep_alive = False
-                sent = await self._socket(raw, response)
-            else:
+            elif response.stream is not None:
                 sent = await self._stream(response)
+            else:
+                return  # it was a websocket
         finally:
-            self._connection.answered()
-            if self._request is not None:
-                self._connection.engine.dispatcher.completed(self._request, response, sent)
+            if not isinstance(response, WebSocketUpgrade):
+                self._done(sent)
+
+    async def serve(self, raw: web.BaseRequest, response: WebSocketUpgrade) -> None:
+        """Accept a websocket, and let it run."""
+        self.keep_alive = False
+        frames: _Frames | None = None
+        try:
+            frames = await self._accepted(raw, response)
+            await response.run(frames)
+        finally:
+            self._connection.socket = None
+            self._done(frames.sent_bytes if frames is not None else 0)
+
+    def _done(self, sent_bytes: int) -> None:
+        self._connection.answered()
+        if self._request is not None:
+            self._connection.engine.dispatcher.completed(self._request, self._response, sent_bytes)
 
     async def write_eof(self) -> None:
         """Nothing is left to send."""
@@ -429,27 +471,24 @@ class _Answer:
             raise ValueError(f"the body has {sent} of the {length} bytes that it was to have")
         return sent
 
-    async def _socket(self, raw: web.BaseRequest, response: WebSocketUpgrade) -> int:
-        options = response.options
+    async def _accepted(self, raw: web.BaseRequest, response: WebSocketUpgrade) -> _Frames:
+        options, connection = response.options, self._connection
         socket = web.WebSocketResponse(
             timeout=options.close_timeout_s,
             heartbeat=options.ping_s,
+            autoclose=False,
             protocols=(response.protocol,),
             compress=options.compress,
-            max_msg_size=options.message_limit_bytes,
+            max_msg_size=options.message_limit_bytes + 1,  # aiohttp's is the first size that is too large
         )
         socket.headers.extend(response.header_pairs())
         socket.headers["Server"] = SERVER
-        frames = _Frames(socket, self._connection)
+        frames = connection.socket = _Frames(socket, connection)
+        early = connection.early_data
         await socket.prepare(_agreed(raw, response.protocol))
-        self._connection.socket = frames
-        try:
-            if self._connection.ends:
-                frames.leave()
-            await response.run(frames)
-        finally:
-            self._connection.socket = None
-        return frames.sent_bytes
+        if frames.saw(early) and connection.ends:
+            frames.leave()
+        return frames
 
 
 def _agreed(raw: web.BaseRequest, protocol: str) -> web.BaseRequest:
@@ -464,7 +503,7 @@ def _agreed(raw: web.BaseRequest, protocol: str) -> web.BaseRequest:
 
 
 class _Frames(Frames):
-    """A websocket of aiohttp's."""
+    """A websocket of aiohttp's, which also sees to what that does not: that clients mask what they send."""
 
     def __init__(self, socket: web.WebSocketResponse, connection: _Connection) -> None:
         self.close_code: int | None = None
@@ -472,7 +511,8 @@ class _Frames(Frames):
         self.sent_bytes = 0
         self._socket = socket
         self._connection = connection
-        self._leaving: asyncio.Task[None] | None = None
+        self._masking = MaskCheck()
+        self._ending: asyncio.Task[None] | None = None
 
     async def receive(self) -> str | bytes | None:
         while not self._socket.closed:
@@ -483,13 +523,13 @@ class _Frames(Frames):
                     data: str | bytes = message.data
                     return data
                 case WSMsgType.CLOSE:
-                    self._ended(message.data, message.extra or "")
+                    code = message.data or _NO_CODE
+                    self.ended(code, message.extra or "")
+                    await self._socket.close(code=code if code != _NO_CODE else NORMAL, drain=False)
                     return None
-                case WSMsgType.ERROR | WSMsgType.CLOSING | WSMsgType.CLOSED:
-                    break
                 case _:
-                    continue
-        self._ended(self._socket.close_code, "")
+                    break
+        self.ended(self._socket.close_code, "")
         return None
 
     async def send(self, data: str | bytes) -> None:
@@ -512,20 +552,36 @@ class _Frames(Frames):
 
     async def close(self, code: int, reason: str) -> None:
         await self._socket.close(code=code, message=reason.encode())
-        self._ended(self._socket.close_code, "")
+        self.ended(self._socket.close_code, "")
+
+    def saw(self, data: bytes) -> bool:
+        """Look at what the peer sent, before it is read.
+
+        Returns:
+            Whether it may be read.
+        """
+        if self._masking.feed(data):
+            return True
+        malformed(self._connection.engine.log, self._connection.link.peer, "a frame of a websocket is not masked")
+        self._end(WSCloseCode.PROTOCOL_ERROR, "a frame is not masked")
+        return False
 
     def leave(self) -> None:
         """Tell the peer that the service goes away."""
-        if self._leaving is None:
-            self._leaving = asyncio.ensure_future(self.close(GOING_AWAY, "the service goes away"))
+        self._end(GOING_AWAY, "the service goes away")
 
-    def _ended(self, code: int | None, reason: str) -> None:
+    def ended(self, code: int | None, reason: str) -> None:
+        """It is closed; what is told first counts."""
         if self.close_code is None:
-            self.close_code, self.close_reason = code or 1006, reason
+            self.close_code, self.close_reason = code or _BROKEN, reason
+
+    def _end(self, code: int, reason: str) -> None:
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self.close(code, reason))
 
     def _gone(self) -> WebSocketClosed:
-        self._ended(self._socket.close_code, "")
-        return WebSocketClosed(self.close_code or 1006, self.close_reason)
+        self.ended(self._socket.close_code, "")
+        return WebSocketClosed(self.close_code or _BROKEN, self.close_reason)
 
 
 def _verdict(error: HttpProcessingError, settings: EngineSettings) -> tuple[int, str]:

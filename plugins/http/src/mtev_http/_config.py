@@ -1,4 +1,4 @@
-"""Reading `<rest>`: the settings in its attributes, the access control lists in it. Fails closed.
+"""Reading `<rest>`: the settings in its attributes, the lists and policies in it. Fails closed.
 
 Whatever could make a list let in more than its author meant is refused when it is read: an expression or network that
 does not compile, an attribute or element that nobody knows, a name that is not there.
@@ -14,10 +14,15 @@ from mtev_conf import Configuration, Section
 from mtev_kernel import ConfigurationError
 
 from ._acl import AccessList, AccessLists, Conditions, Rule, RuleError
+from ._compression import ENCODINGS, Compression
+from ._cors import CorsPolicy
 from ._engine import EngineSettings
+from ._finishing import Finishing
+from ._headers import check_header
 from ._request import BodyLimits
+from ._time_limit import DEFAULT_TIME_LIMIT_S
 
-__all__ = ["ENGINES", "RestSettings", "read_access", "read_settings"]
+__all__ = ["ENGINES", "RestSettings", "read_access", "read_finishing", "read_settings"]
 
 ENGINES = ("aiohttp",)
 """The engines that `<rest engine="">` may name."""
@@ -34,9 +39,16 @@ _SETTINGS = (
     "header_limit_bytes",
     "keepalive_timeout_ms",
     "linger_timeout_ms",
+    "request_ids",
+    "requests_per_connection",
     "target_limit_bytes",
+    "time_limit_ms",
+    "write_timeout_ms",
 )
+_CORS = ("url", "origin", "methods", "headers", "exposed", "credentials", "max_age")
+_COMPRESSION = ("encodings", "level", "min_bytes", "types")
 _MAX_MS = 24 * 3600 * 1000
+_ORIGIN = re.compile(r"\*|null|[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s*?#]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +59,15 @@ class RestSettings:
         engine: one of `ENGINES`.
         drain_timeout_s: how long requests under way may take once the service stops.
         limits: what the engine holds its peers to.
+        time_limit_s: how long a handler may take until it has a response; 0 for as long as it wants.
+        request_ids: whether responses carry `X-Request-Id`.
     """
 
     engine: str = ENGINES[0]
     drain_timeout_s: float = 8.0
     limits: EngineSettings = field(default_factory=EngineSettings)
+    time_limit_s: float = DEFAULT_TIME_LIMIT_S
+    request_ids: bool = True
 
 
 def read_settings(configuration: Configuration) -> RestSettings:
@@ -81,11 +97,34 @@ def read_settings(configuration: Configuration) -> RestSettings:
             rest.integer("body_limit_bytes", default.body.size_bytes, minimum=0, maximum=1 << 40),
             _seconds(rest, "body_timeout_ms", default.body.timeout_s),
         ),
+        write_timeout_s=_seconds(rest, "write_timeout_ms", default.write_timeout_s),
+        requests_per_connection=rest.integer("requests_per_connection", 0, minimum=0, maximum=1 << 31),
     )
     plain = RestSettings()
     return RestSettings(
-        rest.choice("engine", ENGINES, plain.engine), _seconds(rest, "drain_timeout_ms", plain.drain_timeout_s), limits
+        rest.choice("engine", ENGINES, plain.engine),
+        _seconds(rest, "drain_timeout_ms", plain.drain_timeout_s),
+        limits,
+        _seconds(rest, "time_limit_ms", plain.time_limit_s, minimum=0),
+        rest.boolean("request_ids", plain.request_ids),
     )
+
+
+def read_finishing(configuration: Configuration) -> Finishing:
+    """What every response of a service gets on its way out.
+
+    Raises:
+        ConfigurationError: a value is malformed, an attribute is unknown, or something is there twice.
+    """
+    cors, compressions, request_ids = [], [], RestSettings().request_ids
+    for rest in _stanzas(configuration):
+        request_ids = rest.boolean("request_ids", request_ids)
+        cors += [_cors(section) for section in rest.sections("cors") if section.enabled]
+        compressions += [section for section in rest.sections("compression") if section.enabled]
+    if len(compressions) > 1:
+        raise compressions[1].error(f"compression is set at {compressions[0].where} already; write it in one place")
+    compression = _compression(compressions[0]) if compressions else Compression()
+    return Finishing(compression, tuple(cors), request_ids)
 
 
 def read_access(configuration: Configuration) -> AccessLists:
@@ -115,10 +154,61 @@ def _check_shape(rest: Section) -> None:
         raise stray.error("a <rule> belongs into an <acl>")
     for stray in rest.sections(".//acl/*[not(self::rule)] | .//rule/*"):
         raise stray.error("not expected here; an <acl> holds <rule> elements, and those hold nothing")
-    for stray in rest.sections(".//*[not(self::acl or self::rule or .//acl)]"):
-        raise stray.error("not known in <rest>; expected <acl>, or an element that holds some")
+    for stray in rest.sections("cors/* | compression/* | .//*[not(parent::rest)][self::cors or self::compression]"):
+        raise stray.error("not expected here; <cors> and <compression> stand in <rest>, and hold nothing")
+    for stray in rest.sections(".//*[not(self::acl or self::rule or self::cors or self::compression or .//acl)]"):
+        raise stray.error(
+            "not known in <rest>; expected <acl>, <cors>, <compression>, or an element that holds an <acl>"
+        )
     for between in rest.sections(".//*[not(self::acl) and .//acl]"):
         _known(between, _COMMON)
+
+
+def _cors(section: Section) -> CorsPolicy:
+    _known(section, (*_CORS, *_COMMON), conditional=False)
+    own = section.attributes
+    origins = own.get("origin", "").split()
+    if not origins:
+        raise section.error("it names no origin; expected some such as https://console.example.net, or '*'")
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise section.error(f"'{origin}' is no origin; expected one such as https://console.example.net, or '*'")
+    url = _pattern(section, "url", own["url"]) if "url" in own else None
+    try:
+        return CorsPolicy(
+            origins,
+            tuple(own.get("methods", "").upper().split()),
+            tuple(own.get("headers", "").split()),
+            tuple(_field_name(section, name) for name in own.get("exposed", "").split()),
+            section.boolean("credentials", False),
+            section.integer("max_age", 600, minimum=0, maximum=86400),
+            url,
+        )
+    except ValueError as error:
+        raise section.error(str(error)) from None
+
+
+def _field_name(section: Section, name: str) -> str:
+    try:
+        check_header(name, "")
+    except ValueError as error:
+        raise section.error(str(error)) from None
+    return name
+
+
+def _compression(section: Section) -> Compression:
+    _known(section, (*_COMPRESSION, *_COMMON), conditional=False)
+    own, plain = section.attributes, Compression()
+    encodings = tuple(own["encodings"].split()) if "encodings" in own else plain.encodings
+    for encoding in encodings:
+        if encoding not in ENCODINGS:
+            raise section.error(f"the encoding '{encoding}' cannot be made; expected {', '.join(ENCODINGS)}")
+    return Compression(
+        encodings,
+        section.integer("min_bytes", plain.min_bytes, minimum=1, maximum=1 << 40),
+        tuple(own["types"].split()) if "types" in own else plain.types,
+        section.integer("level", plain.level, minimum=1, maximum=9),
+    )
 
 
 def _list(section: Section) -> AccessList:
@@ -169,8 +259,9 @@ def _pattern(section: Section, name: str, text: str) -> re.Pattern[str]:
         raise section.error(f"{name}='{text}' is not a regular expression: {error}") from None
 
 
-def _known(section: Section, names: tuple[str, ...]) -> None:
-    conditional = "url" in names
+def _known(section: Section, names: tuple[str, ...], *, conditional: bool | None = None) -> None:
+    if conditional is None:
+        conditional = "url" in names
     for name in section.attributes:
         if name in names or (conditional and name.startswith(_LISTENER) and name != _LISTENER):
             continue
@@ -178,6 +269,6 @@ def _known(section: Section, names: tuple[str, ...]) -> None:
         raise section.error(f"the attribute '{name}' is not known; expected {expected}")
 
 
-def _seconds(section: Section, name: str, default_s: float) -> float:
-    value = section.integer(name, None, minimum=1, maximum=_MAX_MS)
+def _seconds(section: Section, name: str, default_s: float, *, minimum: int = 1) -> float:
+    value = section.integer(name, None, minimum=minimum, maximum=_MAX_MS)
     return default_s if value is None else value / 1000

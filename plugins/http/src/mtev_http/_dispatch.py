@@ -3,12 +3,14 @@
 path that cannot be decoded     400, connection closed, one line in the log
 http_request_complete           ABORT: 403
 http_post_request               ABORT: 403, connection closed
-no route                        404; 405 with Allow where other methods have one; OPTIONS is answered with Allow
+no route                        a file below document_root where the listener has one; else 404, or 405 with Allow where
+                                other methods have a route; OPTIONS is answered with Allow, or as CORS has it
 mtev_rest_get_handler           ABORT: 404; DONE: `fastpath` instead of the route's handler
 http_authenticate               finds out who it is; ABORT: 403
 access control                  denied: 403, or what rest_auth_denied says; the log has the rule
 websocket                       its handshake is judged; what is wrong with it is answered before any 101
 handler                         HttpError: its status; late: 503; anything else: 500 with an id that is in the log
+on the way out                  conditions, compression, CORS, the request's id
 http_response_starting          for every response from here
 http_response_send              for every part of a body
 http_request_log                once it is sent; ABORT: it is not written to the stream http/access
@@ -30,18 +32,22 @@ from mtev_kernel import ABORT, DONE, Context, HookResult, HookSite
 from . import _access_log, hookspecs
 from ._acl import AccessLists, Verdict
 from ._engine import malformed
+from ._finishing import Finishing
 from ._request import Request
 from ._response import Handler, Response, error_response, json_response
-from ._route import WEBSOCKET, Route
+from ._route import ANY, WEBSOCKET, Route
 from ._router import Found, Miss, Router
 from ._sending import watched
-from ._time_limit import TimeLimits
+from ._serving import document
+from ._stepping import Waiting, first_step, rest
+from ._time_limit import DEFAULT_TIME_LIMIT_S, TimeLimits
 from ._websocket import FAILED, NORMAL, Frames, WebSocket, WebSocketUpgrade, refusal
 from .errors import BadRequest, ClientGone, HttpError, WebSocketClosed
 
 __all__ = ["RestDispatcher", "Sites"]
 
-DEFAULT_TIME_LIMIT_S = 120.0
+DOCUMENTS = Route("GET", "/", "^(.*)$", document, "files below the document_root of the listener")
+"""What answers where no route does, on listeners that have a `document_root`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +97,15 @@ class RestDispatcher:
     Attributes:
         access: the access control lists in force; replaced as a whole.
         access_log: the stream that gets a line for each request.
+        forensic_log: the stream that gets one when a request has come in, before anything is done about it.
+        finishing: what every response gets on its way out.
         time_limit_s: how long a handler may take whose route says nothing else, in seconds; 0 for as long as it wants.
     """
 
     def __init__(self, router: Router, sites: Sites, log: logging.Logger) -> None:
         self.access = AccessLists()
-        self.access_log = _access_log.NOWHERE
+        self.access_log = self.forensic_log = _access_log.NOWHERE
+        self.finishing = Finishing()
         self.time_limit_s = DEFAULT_TIME_LIMIT_S
         self._router = router
         self._sites = sites
@@ -118,6 +127,11 @@ class RestDispatcher:
             response = self._failed(request, error)  # the handler let go of something that it had cancelled itself
         except (Exception, SystemExit) as error:
             response = self._failed(request, error)
+        finishing = self.finishing
+        if finishing.concerns(response):
+            response = await self._finished(request, response)
+        if finishing.request_ids:
+            response.stamp("X-Request-Id", request.id)
         sites = self._sites
         if (starting := sites.response_starting.call) is not None:
             starting(request, response)
@@ -143,6 +157,14 @@ class RestDispatcher:
             "%s: the body of the response failed, and the connection was broken off", _line(request), exc_info=error
         )
 
+    async def _finished(self, request: Request, response: Response) -> Response:
+        try:
+            return await self.finishing.apply(request, response)
+        except BadRequest as error:
+            return error_response(error.status, str(error), close=True)
+        except Exception as error:
+            return self._failed(request, error)
+
     async def _answer(self, request: Request) -> Response:
         try:
             path = request.path
@@ -154,9 +176,13 @@ class RestDispatcher:
             return error_response(403, "refused")
         if (post := sites.post_request.call) is not None and post(request) is ABORT:
             return error_response(403, "refused", close=True)
+        if self.forensic_log.material:
+            _access_log.write_forensic(self.forensic_log, request)
         found = self._find(request, path)
         if isinstance(found, Miss):
-            return self._missed(request, found)
+            if found.allow or "document_root" not in request.config:
+                return self._missed(request, found)
+            found = Found(DOCUMENTS, (path[1:],))
         route, request.captures = found
         request.route = route
         request.on_payload = sites.read_payload.call
@@ -167,27 +193,33 @@ class RestDispatcher:
                 return error_response(404, "not found")
             if outcome is DONE:
                 handler = self._fastpath(request, route)
-        if route.auth and (denial := await self._denied(request, route)) is not None:
-            return denial
+        if route.auth:
+            if (authenticate := sites.authenticate.call) is not None and await authenticate(request) is ABORT:
+                return error_response(403, "refused")
+            verdict = self._judged(request, route)
+            if not verdict.allowed:
+                return self._denied(request, verdict)
         if route.websocket is not None:
             return self._upgrade(request, route)
         if route.body_limit_bytes is not None:
             request.limit_body(route.body_limit_bytes)
         result: object = handler(request)
-        if type(result) is CoroutineType or isinstance(result, Awaitable):
-            limit_s = self.time_limit_s if route.time_limit_s is None else route.time_limit_s
-            result = await (self._limited(request, result, limit_s) if limit_s else result)
+        if type(result) is CoroutineType:
+            step = first_step(result)
+            result = await self._limited(request, route, rest(result, step)) if isinstance(step, Waiting) else step
+        elif isinstance(result, Awaitable):
+            result = await self._limited(request, route, result)
         if not isinstance(result, Response):
             raise TypeError(f"the handler returned {type(result).__name__}; expected a Response")
         return result
 
     def _find(self, request: Request, path: str) -> Found | Miss:
-        if request.upgrade and request.method == "GET":
-            protocols = request.headers.get("upgrade", "").lower().split(",")
-            if any(protocol.strip() == "websocket" for protocol in protocols):
-                found = self._router.find(WEBSOCKET, path)
-                if isinstance(found, Found):
-                    return found
+        if request.method in (WEBSOCKET, ANY):  # ours to register with, nobody's to ask with
+            return Miss(self._router.methods())
+        if request.upgrade and request.is_websocket:
+            found = self._router.find(WEBSOCKET, path)
+            if isinstance(found, Found):
+                return found
         return self._router.find(request.method, path)
 
     def _missed(self, request: Request, miss: Miss) -> Response:
@@ -196,7 +228,7 @@ class RestDispatcher:
             return error_response(404, "not found")
         headers = {"Allow": ", ".join(allow)}
         if request.method == "OPTIONS":
-            return Response(200, headers=headers)
+            return self.finishing.preflight(request, allow) or Response(200, headers=headers)
         if request.method == "GET" and miss.websocket:
             return error_response(400, "expected the handshake of a websocket")
         return error_response(405, "method not allowed", headers=headers)
@@ -211,7 +243,10 @@ class RestDispatcher:
             return route.answer
         return request.fastpath
 
-    async def _limited(self, request: Request, awaitable: Awaitable[object], limit_s: float) -> object:
+    async def _limited(self, request: Request, route: Route, awaitable: Awaitable[object]) -> object:
+        limit_s = self.time_limit_s if route.time_limit_s is None else route.time_limit_s
+        if not limit_s:
+            return await awaitable
         limits: TimeLimits | None = getattr(self._here, "limits", None)
         if limits is None or limits.loop is not asyncio.get_running_loop():
             limits = self._here.limits = TimeLimits()
@@ -226,18 +261,14 @@ class RestDispatcher:
         finally:
             limits.leave(running)
 
-    async def _denied(self, request: Request, route: Route) -> Response | None:
-        """Judge a request; None when it may go on."""
-        if (authenticate := self._sites.authenticate.call) is not None and await authenticate(request) is ABORT:
-            return error_response(403, "refused")
+    def _judged(self, request: Request, route: Route) -> Verdict:
         if route.auth is True:
-            verdict = self.access.decide(request)
-        else:
-            assert callable(route.auth), "what is neither True nor false decides"
-            allowed = route.auth(request) is True
-            verdict = Verdict(allowed, "", f"{'allowed' if allowed else 'denied'} by the route's own rule")
-        if verdict.allowed:
-            return None
+            return self.access.decide(request)
+        assert callable(route.auth), "what is neither True nor false decides"
+        allowed = route.auth(request) is True
+        return Verdict(allowed, "", f"{'allowed' if allowed else 'denied'} by the route's own rule")
+
+    def _denied(self, request: Request, verdict: Verdict) -> Response:
         who = ascii(request.peer) + (f" (CN {request.remote_cn!a})" if request.remote_cn else "")
         self._log.warning("%s from %s %s", _line(request), who, verdict)
         if (call := self._sites.auth_denied.call) is not None:

@@ -29,7 +29,7 @@ def on_pool(handler: Handler, pool: Pool) -> Handler:
             return await _call(handler, request)
         request.read_through(lambda source: _DistantBody(source, asyncio.get_running_loop()))
         response = await loop.run(_call, handler, request)
-        if getattr(response, "stream", None) is not None:  # what is no Response is complained of elsewhere
+        if getattr(response, "special", False):  # what is no Response is complained of elsewhere
             _bring_home(response, loop)
         return response
 
@@ -70,9 +70,10 @@ class _DistantBody(BodySource):
 def _bring_home(response: Response, loop: Loop) -> None:
     """Have the stream of a response read on the loop that made it, whoever sends it."""
     stream = response.stream
-    if stream is None or isinstance(stream, FileStream):  # a file is read by whoever sends it
-        return
-    response.stream = _DistantStream(stream, loop)
+    if stream is None:
+        raise TypeError("a websocket stays on the loop of its connection; register it without a pool")
+    if not isinstance(stream, FileStream):  # a file is read by whoever sends it
+        response.stream = _DistantStream(stream, loop)
 
 
 class _DistantStream(Stream):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
-__all__ = ["Headers", "ResponseHeaders", "check_header"]
+__all__ = ["Headers", "ResponseHeaders", "check_content_type", "check_header"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -108,3 +109,13 @@ def check_header(name: str, value: str) -> None:
         raise ValueError(f"the header '{name}' belongs to the engine; for Connection use close=True")
     if lowered == "content-type":
         raise ValueError("the content type is an attribute of the response; set content_type")
+
+
+@lru_cache(maxsize=256)
+def check_content_type(value: str) -> None:
+    """Check the content type of a response. There are few of them, so what was found fit is kept.
+
+    Raises:
+        ValueError: it is not printable ASCII.
+    """
+    check_header("x-content-type", value)

@@ -16,6 +16,7 @@ import msgspec
 
 from ._headers import Headers
 from ._target import Query, decode_path, parse_query, split_target
+from ._trace import RequestIds, TraceContext, valid_request_id
 from .errors import BadRequest, BodyTimeout, BodyTooLarge, HttpError, UnsupportedEncoding
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["BodyLimits", "BodySource", "Link", "Request"]
 
 T = TypeVar("T")
+
+_ids = RequestIds()  # of the process: nothing depends on it but that no two are the same
+_ID_LENGTH = len("x-request-id")
 
 _MAX_DIGITS = 19  # a Content-Length of more digits is beyond any limit, and not worth converting
 
@@ -112,6 +116,7 @@ class Request:
     __slots__ = (
         "_body",
         "_headers",
+        "_id",
         "_limits",
         "_notes",
         "_path",
@@ -167,6 +172,7 @@ class Request:
         self._headers: Headers | None = None
         self._body: bytes | HttpError | None = None if source is not None else b""
         self._notes: dict[str, object] | None = None
+        self._id = ""
 
     @property
     def peer(self) -> tuple[str, int] | str | None:
@@ -250,11 +256,39 @@ class Request:
         return self._headers
 
     @property
+    def id(self) -> str:
+        """What it goes by in logs and in `X-Request-Id`: the client's own id where that is fit, else a new one."""
+        if not self._id:
+            for name, value in self.raw_headers:
+                if len(name) == _ID_LENGTH and name.lower() == b"x-request-id":
+                    given = value.decode("latin-1").strip()
+                    if valid_request_id(given):
+                        self._id = given
+                        return given
+            self._id = _ids.make()
+        return self._id
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """Where it belongs in a trace, by W3C Trace Context or B3; None when it says nothing of that."""
+        return TraceContext.extract(self.headers)
+
+    @property
     def notes(self) -> dict[str, object]:
         """What hooks and handlers leave for each other, by a name that carries the plugin's."""
         if self._notes is None:
             self._notes = {}
         return self._notes
+
+    @property
+    def has_body(self) -> bool:
+        """Whether it came with a body, which may be empty all the same."""
+        return self._source is not None
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether it asks for a websocket."""
+        return self.upgrade and self.method == "GET" and "websocket" in _tokens(self.headers.get("upgrade", ""))
 
     def limit_body(self, size_bytes: int) -> None:
         """Have the body of this request limited otherwise than by `<rest>`; of use before it is read.
@@ -413,6 +447,10 @@ class Request:
                 return _Gunzip(limit)
             case _:
                 raise UnsupportedEncoding
+
+
+def _tokens(text: str) -> list[str]:
+    return [token.strip().lower() for token in text.split(",")]
 
 
 class _Expander:

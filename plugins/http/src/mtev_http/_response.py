@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 
 import msgspec
 
-from ._headers import ResponseHeaders, check_header
+from ._headers import ResponseHeaders, check_content_type, check_header
 from ._request import Request
 from ._stream import ServerSentEvent, Stream, events
 
@@ -61,7 +61,7 @@ class Response:
         if isinstance(body, Stream):
             stream, body = body, b""
         if content_type:
-            check_header("x-content-type", content_type)
+            check_content_type(content_type)
         self.status = status
         self.body = body
         self.stream = stream
@@ -83,6 +83,20 @@ class Response:
             self._headers = ResponseHeaders(self._pairs or ())
             self._pairs = None
         return self._headers
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether there are any beside the content type."""
+        return bool(self._pairs) or self._headers is not None
+
+    def stamp(self, name: str, value: str) -> None:
+        """Add a field that is known to be fit to be sent; does not build the map."""
+        if self._headers is not None:
+            self._headers.add(name, value)
+        elif self._pairs is None:
+            self._pairs = [(name, value)]
+        else:
+            self._pairs.append((name, value))
 
     def header_pairs(self) -> Sequence[tuple[str, str]]:
         """The same fields as they stand, for an engine; does not build the map."""

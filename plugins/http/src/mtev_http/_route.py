@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from ._response import Handler
     from ._websocket import WebSocketOptions
 
-__all__ = ["WEBSOCKET", "Authorizer", "Documentation", "Meter", "Parameter", "Route"]
+__all__ = ["ANY", "WEBSOCKET", "Authorizer", "Documentation", "Meter", "Parameter", "Route"]
 
 WEBSOCKET = "WS"
 """The method under which routes of websockets are registered (libmtev)."""
 
-_METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
+ANY = "*"
+"""The method of routes that answer every method: mounted applications, which have their own routes."""
+
+_METHOD = re.compile(r"\*|[A-Z][A-Z0-9_-]*")
 
 Authorizer = Callable[["Request"], bool]
 """Decides in the place of the access control lists whether a request may use its route. Quick, and plain."""
@@ -83,7 +86,7 @@ class Route:
     """One way into the service.
 
     Attributes:
-        method: compared as it is; `WS` for websockets.
+        method: compared as it is; `WS` for websockets, `*` for every other one.
         base: the prefix of the path; begins and ends in `/`.
         expression: regular expression, searched in the rest of the path.
         handler: what answers.

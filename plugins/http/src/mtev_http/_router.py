@@ -6,11 +6,12 @@ Rules:
    base. Expressions that mean the whole remainder anchor themselves.
 2. The longest base that is a prefix of the path decides. Shorter bases are not tried after it (libmtev).
 3. Below a base, routes are tried in the order in which they were added. There is no priority.
-4. HEAD is answered by a route for HEAD, else by one for GET.
+4. HEAD is answered by a route for HEAD, else by one for GET. A route for `*` answers every method but `WS`.
 5. A path that only other methods match is a miss that names them (405, and what OPTIONS answers).
 6. Captures are texts; a group that took no part in the match is `""`.
 7. Changes take effect with the next lookup: they raise a generation number, and the lookup that sees it rebuilds the
    compiled table. A lookup under way goes on with the table that it began with.
+8. Paths that capture nothing are remembered with their route, up to `_KNOWN_PATHS` of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ._matcher import Found, Matcher, slashes
-from ._route import WEBSOCKET, Route
+from ._route import ANY, WEBSOCKET, Route
 from .errors import RouteError
 
 __all__ = ["Found", "Miss", "Router"]
@@ -40,6 +41,8 @@ class Miss(NamedTuple):
 
 _NOTHING = Miss(())
 
+_KNOWN_PATHS = 1024
+
 
 class _Below:
     """The routes below one base."""
@@ -48,18 +51,24 @@ class _Below:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        by_method: dict[str, list[Route]] = {}
-        for route in routes:
-            by_method.setdefault(route.method, []).append(route)
-        if "GET" in by_method:
-            by_method["HEAD"] = by_method.get("HEAD", []) + by_method["GET"]
-        self.by_method = {method: Matcher(members) for method, members in by_method.items()}
+        methods = {route.method for route in routes}
+        self.by_method = {method: Matcher(self._answering(method)) for method in methods}
+        if methods & {"GET", ANY}:
+            self.by_method["HEAD"] = Matcher([*self._answering("HEAD", others=False), *self._answering("GET")])
+
+    def matcher(self, method: str) -> Matcher | None:
+        """What finds the route for a method; None when none of them answers it."""
+        return self.by_method.get(method) or self.by_method.get(ANY)
+
+    def _answering(self, method: str, *, others: bool = True) -> list[Route]:
+        methods = (method, ANY) if others and method != WEBSOCKET else (method,)
+        return [route for route in self.routes if route.method in methods]
 
 
 class _Table:
     """A compiled table: bases in a dictionary, searched from the deepest prefix up."""
 
-    __slots__ = ("below", "depth", "generation")
+    __slots__ = ("below", "depth", "generation", "known")
 
     def __init__(self, routes: Sequence[Route], generation: int) -> None:
         grouped: dict[str, list[Route]] = {}
@@ -68,6 +77,7 @@ class _Table:
         self.below = {base: _Below(members) for base, members in grouped.items()}
         self.depth = max((base.count("/") for base in grouped), default=0)
         self.generation = generation
+        self.known: dict[tuple[str, str], Found] = {}
 
     def longest(self, path: str) -> tuple[_Below, str] | None:
         """The routes below the longest base of a path, and the rest of the path."""
@@ -127,18 +137,23 @@ class Router:
         """The route that answers a request.
 
         Args:
-            method: as it stands in the request.
+            method: as it stands in the request, or `WS`.
             path: decoded, without the query.
         """
         table = self._table
         if table.generation != self._generation:
             table = self._rebuild()
+        known = table.known.get((method, path))
+        if known is not None:
+            return known
         found = table.longest(path)
         if found is None:
             return _NOTHING
         below, rest = found
-        matcher = below.by_method.get(method)
+        matcher = below.matcher(method)
         if matcher is not None and (answer := matcher.find(rest)) is not None:
+            if not answer.captures and len(table.known) < _KNOWN_PATHS:
+                table.known[method, path] = answer
             return answer
         return _miss(below, rest)
 
@@ -163,6 +178,8 @@ def _miss(below: _Below, rest: str) -> Miss:
 def _allow(routes: Sequence[Route]) -> tuple[str, ...]:
     methods = ["OPTIONS"]
     for route in routes:
+        if route.method == ANY:
+            continue  # it answers for itself
         methods.append("GET" if route.method == WEBSOCKET else route.method)
         if route.method == "GET":
             methods.append("HEAD")

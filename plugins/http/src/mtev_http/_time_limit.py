@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
-__all__ = ["Running", "TimeLimits"]
+__all__ = ["DEFAULT_TIME_LIMIT_S", "Running", "TimeLimits"]
+
+DEFAULT_TIME_LIMIT_S = 120.0
 
 _SLACK = 8
 _MIN_PERIOD_S = 0.02

@@ -14,8 +14,8 @@ from mtev_listener import Listeners
 from mtev_stats import Stats
 
 from . import hookspecs
-from ._access_log import STREAM, Streams
-from ._config import RestSettings, read_access, read_settings
+from ._access_log import FORENSIC, STREAM, Streams
+from ._config import RestSettings, read_access, read_finishing, read_settings
 from ._dispatch import RestDispatcher, Sites
 from ._engines import Engines
 from ._metering import StatsMeters
@@ -81,6 +81,8 @@ class HttpPlugin(Plugin):
             )
         configuration = self.context.services.require(Configuration)
         self._settings = read_settings(configuration)
+        self._dispatcher.time_limit_s = self._settings.time_limit_s
+        self._dispatcher.finishing = read_finishing(configuration)
         self._dispatcher.access = access = read_access(configuration)
         if not access.lists:
             self.context.warn(f"{access.absent}: every route that asks access control is denied")
@@ -117,19 +119,22 @@ class HttpPlugin(Plugin):
             try:
                 read_settings(proposal.configuration)
                 read_access(proposal.configuration)
+                read_finishing(proposal.configuration)
             except ConfigurationError as error:
                 proposal.refuse(error)
 
     @hookimpl
     def mtev_conf_changed(self, event: ChangeEvent) -> None:
-        """Take the access control lists of the new configuration."""
+        """Take the access control lists and policies of the new configuration."""
         if event.concerns("rest"):
             self._dispatcher.access = read_access(event.configuration)
+            self._dispatcher.finishing = read_finishing(event.configuration)
 
     @hookimpl(optional=True)
     def mtev_log_streams(self, logs: Streams) -> None:
-        """Write a line for each request to the stream `http/access`."""
+        """Write a line for each request to the stream `http/access`, and one before to `http/access/forensic`."""
         self._dispatcher.access_log = logs.stream(STREAM)
+        self._dispatcher.forensic_log = logs.stream(FORENSIC)
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: _Console) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from . import _resource
 from ._metering import Meters, Unmetered
 from ._places import Nowhere, Places
 from ._request import Request
 from ._response import Handler, Response, error_response, json_response
-from ._route import WEBSOCKET, Authorizer, Documentation, Parameter, Route
+from ._route import ANY, WEBSOCKET, Authorizer, Documentation, Parameter, Route
 from ._router import Router
 from ._websocket import SocketHandler, WebSocketOptions
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from ._aiohttp_app import AiohttpMount
+    from ._asgi import AsgiApplication, AsgiMount
 
 __all__ = ["Rest", "View"]
 
@@ -148,6 +154,71 @@ class Rest:
         )
         return self._added(route)
 
+    def mount_asgi(
+        self,
+        prefix: str,
+        application: AsgiApplication,
+        *,
+        summary: str,
+        auth: bool | Authorizer = True,
+        pool: str | None = None,
+        options: WebSocketOptions = _PLAIN,
+    ) -> AsgiMount:
+        """Put an ASGI application at a path. Every method below it is the application's.
+
+        Args:
+            prefix: such as `/shop/`; begins and ends in `/`.
+            application: `async def application(scope, receive, send)`, of ASGI 3.
+            summary: one line for listings.
+            auth: as for `add`; judged before the application is asked.
+            pool: name of the pool that it runs on, for an application that belongs to one loop: one with a
+                concurrency of 1. None for the loop of each connection.
+            options: for its websockets; subprotocols are its own to choose.
+
+        Returns:
+            The mount: await its `start` and `stop` where the application wants to know of these (lifespan).
+
+        Raises:
+            RouteError: as for `add`.
+        """
+        from ._asgi import AsgiMount
+
+        mount = AsgiMount(application, prefix[:-1], self._log, options)
+        self._mounted(prefix, mount.answer, summary, auth, pool)
+        return mount
+
+    def mount_aiohttp(
+        self,
+        prefix: str,
+        application: web.Application,
+        *,
+        summary: str,
+        auth: bool | Authorizer = True,
+        pool: str | None = None,
+        options: WebSocketOptions = _PLAIN,
+    ) -> AiohttpMount:
+        """Put an application of aiohttp at a path. Every method below it is the application's.
+
+        Args:
+            prefix: as for `mount_asgi`; the application's own routes are below it, without it.
+            application: the application.
+            summary: one line for listings.
+            auth: as for `mount_asgi`.
+            pool: as for `mount_asgi`. An application of aiohttp belongs to one loop.
+            options: for its websockets.
+
+        Returns:
+            The mount: await its `start` on the loop that the application is to run on, and its `stop`.
+
+        Raises:
+            RouteError: as for `add`.
+        """
+        from ._aiohttp_app import AiohttpMount
+
+        mount = AiohttpMount(application, prefix[:-1], options)
+        self._mounted(prefix, mount.answer, summary, auth, pool)
+        return mount
+
     def remove(self, route: Route) -> None:
         """Remove a route. Requests that it answers already are not disturbed.
 
@@ -156,6 +227,9 @@ class Rest:
         """
         self._router.remove(route)
         self._log.debug("route %s %s removed", route.method, route.place)
+
+    def _mounted(self, prefix: str, answer: Handler, summary: str, auth: bool | Authorizer, pool: str | None) -> Route:
+        return self.add(ANY, prefix, "^", answer, summary=summary, auth=auth, pool=pool)
 
     def _added(self, route: Route) -> Route:
         self._router.add(route)

@@ -114,6 +114,10 @@ class Client:
             reply.wire_bytes += length
         return reply
 
+    async def exactly(self, size: int) -> bytes:
+        """Read so many bytes."""
+        return await self._reader.readexactly(size)
+
     async def closed(self) -> bytes:
         """Read until the peer closes; what came before that."""
         try:
