@@ -179,9 +179,10 @@ def test_websockets_are_a_get_that_answers_101():
 
 
 def test_head_and_options_are_not_listed_and_odd_methods_are_beside():
-    item = documented(route("HEAD"), route("OPTIONS"), route("MERGE"), route("PATCH"))["paths"]["/acme/x"]
+    item = documented(route("HEAD"), route("OPTIONS"), route("MERGE"), route("PATCH"), route("*"))["paths"]["/acme/x"]
     assert set(item) == {"patch", "x-mtev-methods"}
     assert item["x-mtev-methods"]["MERGE"]["operationId"] == "merge_acme_x"
+    assert item["x-mtev-methods"]["*"]["operationId"] == "acme_x"
 
 
 def test_optional_parts_make_two_paths():

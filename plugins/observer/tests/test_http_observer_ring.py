@@ -53,7 +53,7 @@ def ids(observer):
 
 def test_libmtevs_fields_in_its_order_and_types(clock):
     observer = observing(clock, headers_in={"user-agent": "agent"}, headers_out={"x-cache": "cache"})
-    headers = [(b"Host", b"a.example"), (b"User-Agent", b"curl"), (b"Cookie", b"secret")]
+    headers = [(b"Host", b"a.example"), (b"User-Agent", b"curl"), (b"Cookie", b"secret"), (b"X-Request-Id", b"abc-1")]
     request = requested(clock, "/a%20b?c=%20d", "POST", headers, peer=("192.0.2.1", 4711), remote_cn="ann")
     clock.now_s += 0.001
     observer.began(request)
@@ -90,10 +90,11 @@ def test_libmtevs_fields_in_its_order_and_types(clock):
         "status": "201",
         "agent": "curl",
         "cache": "hit",
+        "id": "abc-1",
         "state": "done",
     }
     assert [name for name in row if name in OWN_FIELDS] == [name for name in OWN_FIELDS if name in row]
-    assert list(row)[-3:] == ["agent", "cache", "state"]
+    assert list(row)[-4:] == ["agent", "cache", "id", "state"]
     assert "secret" not in str(row)
 
 
@@ -104,7 +105,7 @@ def test_what_is_not_known_is_left_out(clock):
     (row,) = observer.rows()
     assert list(row) == [
         *("request_id", "request_start_ms", "request_complete_offset_ns", "received_bytes", "sent_bytes"),
-        *("remote_address", "uri", "method", "protocol", "state"),
+        *("remote_address", "uri", "method", "protocol", "id", "state"),
     ]
     assert (row["state"], row["remote_address"]) == ("live", "")
 

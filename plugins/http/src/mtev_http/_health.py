@@ -19,7 +19,7 @@ from mtev_kernel import PluginRecord
 __all__ = ["HEALTH_TYPES", "Health", "livez", "readyz"]
 
 HEALTH_TYPES = ("text/plain", "application/json")
-"""The forms of the answers; for `preferred`."""
+"""The forms of the answers; for `choose_type`, and where the client accepts none of them, the first."""
 
 _NOT_ENABLED = frozenset(("found", "refused", "disabled"))
 _CAUSE_LIMIT = 300

@@ -11,7 +11,7 @@ from ._template import encoded, templates
 __all__ = ["INDEX_HEADERS", "INDEX_TYPES", "disclosed", "index_html", "index_text"]
 
 INDEX_TYPES = ("text/plain", "text/html")
-"""The forms of the index, for `preferred`: whoever says nothing of HTML, as curl does, gets text."""
+"""The forms of the index, for `choose_type`: whoever says nothing of HTML, as curl does, gets text."""
 
 INDEX_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "

@@ -2,8 +2,9 @@
 
 1. A route is an operation, in the path of each of its templates (see `_template`); its base and its expression, which
    are the truth, stand beside it as `x-mtev-base` and `x-mtev-expression`, and `x-mtev-inexact` where they say more.
-2. HEAD and OPTIONS are not listed: they come with the others. Methods that OpenAPI does not know are in
-   `x-mtev-methods` of their path, a websocket is a GET that answers 101, with `x-mtev-websocket`.
+2. HEAD and OPTIONS are not listed: they come with the others. Methods that OpenAPI does not know (and `*`, for routes
+   that answer all of them) are in `x-mtev-methods` of their path. A websocket is a GET that answers 101, with
+   `x-mtev-websocket`.
 3. Paths that only differ in the names of their parameters are one path to OpenAPI, and a path has one operation for a
    method. Routes that would share one are kept apart: a letter of the second path is percent-encoded, which means the
    same to whoever asks for it, and `x-mtev-same-path-as` says so. Where no letter is left, it is in `x-mtev-further`.

@@ -18,9 +18,9 @@ import msgspec
 
 from mtev_kernel import PluginRecord
 
-from ._accept import preferred
 from ._health import HEALTH_TYPES, Health, livez, readyz
 from ._index import INDEX_HEADERS, INDEX_TYPES, disclosed, index_html, index_text
+from ._negotiation import choose_type
 from ._openapi import Information, Security, openapi
 from ._request import Request
 from ._response import Response
@@ -103,7 +103,7 @@ class Pages:
     def _index(self, request: Request) -> Response:
         information = self._information()
         title = f"{information.title} {information.version}"
-        if preferred(request.headers.get("accept"), INDEX_TYPES) == "text/html":
+        if choose_type(request.headers.get("accept", ""), INDEX_TYPES) == "text/html":
             page = index_html(self._rest.routes, title)
             return Response(200, page, content_type="text/html; charset=utf-8", headers=INDEX_HEADERS)
         return Response(200, index_text(self._rest.routes, title), headers=INDEX_HEADERS)
@@ -138,7 +138,7 @@ class Pages:
 
 
 def _wants_json(request: Request) -> bool:
-    return preferred(request.headers.get("accept"), HEALTH_TYPES) == "application/json"
+    return choose_type(request.headers.get("accept", ""), HEALTH_TYPES) == "application/json"
 
 
 def _told(health: Health) -> Response:

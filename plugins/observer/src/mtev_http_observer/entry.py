@@ -32,6 +32,7 @@ OWN_FIELDS = (
     "protocol",
     "host",
     "status",
+    "id",
     "route",
     "state",
 )
@@ -49,6 +50,7 @@ class Origin(NamedTuple):
         method: of the request.
         version: of HTTP.
         host: the field of the header; `b""` without one.
+        identity: what the request goes by in logs and in `X-Request-Id`.
     """
 
     remote_cn: str
@@ -58,6 +60,7 @@ class Origin(NamedTuple):
     method: str
     version: str
     host: bytes
+    identity: str
 
 
 class Entry:
@@ -147,6 +150,7 @@ class Entry:
         for fields in (self.received, self.answered):
             if fields:
                 row.update(fields)
+        row["id"] = self.origin.identity
         if self.route:
             row["route"] = self.route
         row["state"] = self.state

@@ -79,6 +79,7 @@ class HttpObserver:
             request.method[:TEXT_LIMIT],
             request.version,
             _host(raw)[:TEXT_LIMIT],
+            request.id,
         )
         entry = Entry(0, start_ms, started_s, now_s, origin, received)
         with self._lock:
