@@ -215,6 +215,19 @@ def test_no_more_are_followed_than_the_ring_holds(clock):
     assert ids(observer) == [1, 4]
 
 
+def test_new_settings_keep_the_newest_and_lose_nobody(clock):
+    observer = observing(clock, max_count=4)
+    for _ in range(4):
+        served(observer, requested(clock))
+    left = requested(clock)
+    observer.began(left)
+    observer.settings = Settings(2)
+    assert ids(observer) == [4, 2, 3]
+    del left
+    gc.collect()
+    assert ids(observer) == [3, 4]
+
+
 @given(
     st.integers(1, 6),
     st.lists(st.one_of(st.just("begin"), st.integers(0, 9), st.floats(0.5, 40.0, allow_nan=False)), max_size=60),

@@ -46,12 +46,14 @@ class HttpObserver:
         self._wall = wall
         self._lock = threading.Lock()
         self._live: dict[int, Entry] = {}
+        self._done: deque[Entry] = deque()
+        self._gone: deque[Entry] = deque()  # some of those in `_live`, so that it has the same bound
         self._next = 0
         self.settings = settings or Settings()
 
     @property
     def settings(self) -> Settings:
-        """What is remembered, and for how long. Setting them forgets what is done with."""
+        """What is remembered, and for how long."""
         return self._settings
 
     @settings.setter
@@ -60,8 +62,7 @@ class HttpObserver:
         with self._lock:
             self._settings = settings
             self._wanted = wanted
-            self._done: deque[Entry] = deque(maxlen=settings.max_count)
-            self._gone: deque[Entry] = deque(maxlen=settings.max_count)
+            self._done = deque(self._done, settings.max_count)
 
     def began(self, request: Request) -> None:
         """A request is there, complete up to its body."""
@@ -90,8 +91,7 @@ class HttpObserver:
                 if len(self._live) >= self._settings.max_count:
                     return
             self._live[entry.number] = entry
-            gone = self._gone
-        request.notes[KEY] = _Held(entry, gone, self._clock)
+        request.notes[KEY] = _Held(entry, self._gone, self._clock)
 
     def routed(self, request: Request, name: str) -> None:
         """It is known what answers."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from mtev_http import HttpError, Request, Response, Rest, Route, Stream
+from mtev_http import Documentation, HttpError, Request, Response, Rest, Route, Stream
 from mtev_kernel import Context, Plugin, hookimpl
 
 from .entry import Entry, Field
@@ -28,7 +28,13 @@ class _Console(Protocol):
     """What this plugin uses of the console."""
 
     def command(
-        self, words: str, function: Callable[[Sequence[str]], Iterable[str]], *, summary: str, usage: str = ""
+        self,
+        words: str,
+        function: Callable[[Sequence[str]], Iterable[str]],
+        *,
+        summary: str,
+        usage: str = "",
+        threaded: bool = False,
     ) -> object: ...
 
 
@@ -92,6 +98,10 @@ class HttpObserverPlugin(Plugin):
             self._requests,
             summary="the requests under way, and those answered lately",
             name="http_observer_requests",
+            documentation=Documentation(
+                "`eq_FIELD=TEXT` and `re_FIELD=EXPRESSION` in the query choose requests; 16 at most, all must hold.",
+                responses={200: list[dict[str, int | str]]},
+            ),
         )
 
     @hookimpl(optional=True)
@@ -102,6 +112,7 @@ class HttpObserverPlugin(Plugin):
             self._show,
             summary="the requests under way, and those answered lately",
             usage="[FIELD=TEXT | FIELD~EXPRESSION ...]",
+            threaded=True,
         )
 
     async def _requests(self, request: Request) -> Response:
