@@ -3,7 +3,8 @@
 import pytest
 
 from mtev_conf import Configuration
-from mtev_http._config import RestSettings, read_access, read_settings
+from mtev_http._compression import Compression
+from mtev_http._config import RestSettings, read_access, read_finishing, read_settings
 from mtev_kernel import ConfigurationError
 
 
@@ -126,3 +127,64 @@ def test_settings_that_are_not_understood_are_refused(line, message):
         read_settings(document(line))
     assert str(caught.value).startswith("app.conf:2: ")
     assert message in str(caught.value)
+
+
+def test_policies_are_read():
+    finishing = read_finishing(
+        document(
+            '<rest request_ids="off">',
+            '<compression encodings="deflate" min_bytes="10" level="9" types="image/*"/>',
+            '<cors origin="https://a.example https://b.example" url="^/x" methods="put" headers="X-A" exposed="ETag"',
+            ' credentials="on" max_age="5"/>',
+            "</rest>",
+        )
+    )
+    assert finishing.compression == Compression(("deflate",), 10, ("image/*",), 9)
+    assert finishing.request_ids is False
+    (cors,) = finishing.cors
+    assert (cors.origins, cors.methods, cors.headers) == (
+        ["https://a.example", "https://b.example"],
+        ("PUT",),
+        ("X-A",),
+    )
+    assert (cors.exposed, cors.credentials, cors.max_age_s, cors.url.pattern) == (("ETag",), True, 5, "^/x")
+    plain = read_finishing(document())
+    assert (plain.compression, plain.cors, plain.request_ids) == (Compression(), (), True)
+    assert read_finishing(document('<rest><compression encodings=""/></rest>')).compression.encodings == ()
+
+
+def test_limits_of_time_and_of_connections_are_read():
+    settings = read_settings(
+        document('<rest time_limit_ms="0" write_timeout_ms="1500" requests_per_connection="7" request_ids="off"/>')
+    )
+    assert (settings.time_limit_s, settings.limits.write_timeout_s) == (0, 1.5)
+    assert (settings.limits.requests_per_connection, settings.request_ids) == (7, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("<cors/>", "it names no origin"),
+        ('<cors origin="console.example.net"/>', "'console.example.net' is no origin"),
+        ('<cors origin="https://a.example/"/>', "'https://a.example/' is no origin"),
+        ('<cors origin="*" credentials="on"/>', "any page act as the user"),
+        ('<cors origin="*" url="("/>', r"url='\(' is not a regular expression"),
+        ('<cors origin="*" exposed="a:b"/>', "'a:b' is not the name of a header"),
+        ('<cors origin="*" max_age="-1"/>', "max_age"),
+        ('<cors origin="*" origins="x"/>', "the attribute 'origins' is not known"),
+        ('<compression encodings="br"/>', "the encoding 'br' cannot be made; expected gzip, deflate"),
+        ('<compression level="10"/>', "level"),
+        ("<compression/><compression/>", r"compression is set at app\.conf:2 already"),
+        ("<group><cors origin='*'/></group>", "stand in <rest>, and hold nothing"),
+        ("<cors origin='*'><acl/></cors>", "stand in <rest>, and hold nothing"),
+    ],
+)
+def test_a_policy_that_is_not_understood_is_refused(line, complaint):
+    configuration = document(f"<rest>{line}</rest>")
+
+    def read() -> None:
+        read_access(configuration)
+        read_finishing(configuration)
+
+    with pytest.raises(ConfigurationError, match=rf"app\.conf:2.*{complaint}"):
+        read()
