@@ -14,14 +14,18 @@ from __future__ import annotations
 
 from ._acl import Verdict
 from ._engine import Dispatcher, Engine, EngineFactory, EngineSettings
+from ._forms import Form, FormLimits, Part, Upload
 from ._headers import Headers, ResponseHeaders
 from ._request import BodyLimits, BodySource, Link, Request
 from ._resource import Answer
 from ._response import Handler, Response, error_response, event_response, json_response, text_response
 from ._route import Authorizer, Documentation, Parameter, Route
+from ._serving import file_response
 from ._stream import FileStream, ServerSentEvent, Stream
 from ._target import Query
+from ._trace import TraceContext
 from ._websocket import Frames, SocketHandler, WebSocket, WebSocketOptions, WebSocketUpgrade
+from ._xml import xml_response
 from .errors import (
     BadRequest,
     BodyTimeout,
@@ -31,6 +35,7 @@ from .errors import (
     RestError,
     RouteError,
     UnsupportedEncoding,
+    UnsupportedMediaType,
     WebSocketClosed,
 )
 from .rest import Rest, View
@@ -50,12 +55,15 @@ __all__ = [
     "EngineFactory",
     "EngineSettings",
     "FileStream",
+    "Form",
+    "FormLimits",
     "Frames",
     "Handler",
     "Headers",
     "HttpError",
     "Link",
     "Parameter",
+    "Part",
     "Query",
     "Request",
     "Response",
@@ -67,7 +75,10 @@ __all__ = [
     "ServerSentEvent",
     "SocketHandler",
     "Stream",
+    "TraceContext",
     "UnsupportedEncoding",
+    "UnsupportedMediaType",
+    "Upload",
     "Verdict",
     "View",
     "WebSocket",
@@ -76,6 +87,8 @@ __all__ = [
     "WebSocketUpgrade",
     "error_response",
     "event_response",
+    "file_response",
     "json_response",
     "text_response",
+    "xml_response",
 ]

@@ -20,8 +20,11 @@ from ._trace import RequestIds, TraceContext, valid_request_id
 from .errors import BadRequest, BodyTimeout, BodyTooLarge, HttpError, UnsupportedEncoding
 
 if TYPE_CHECKING:
+    from lxml import etree
+
     from mtev_tls import TlsPeer
 
+    from ._forms import Form, FormLimits, Part
     from ._response import Handler
     from ._route import Route
 
@@ -400,6 +403,51 @@ class Request:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequest(f"the body is not the JSON that was expected: {error}") from None
+
+    async def form(self, limits: FormLimits | None = None) -> Form:
+        """The body as a form, urlencoded or multipart, read whole.
+
+        Args:
+            limits: for its parts; the whole is limited as `body` is.
+
+        Raises:
+            UnsupportedMediaType: it is no form.
+            BadRequest: it is malformed; otherwise as `stream`.
+            HttpError: 413, a part is too large, or there are too many.
+        """
+        from ._forms import FormLimits, collect
+
+        return await collect(self.headers.get("content-type", ""), self.stream(), limits or FormLimits())
+
+    def multipart(self, limits: FormLimits | None = None) -> AsyncIterator[Part]:
+        """The parts of a multipart form as they come in, for files that need not be in memory:
+
+            async for part in request.multipart():
+                async for piece in part: ...
+
+        Args:
+            limits: for its parts; the whole is limited as `body` is.
+
+        Raises:
+            HttpError: as `form`, while it is read.
+        """
+        from ._forms import FormLimits, MultipartReader, boundary_of, parts
+
+        boundary = boundary_of(self.headers.get("content-type", ""))
+        return parts(self.stream(), MultipartReader(boundary, limits or FormLimits()))
+
+    async def xml(self) -> etree._Element:
+        """The body as an XML document: without entities, DTDs, or anything else to be fetched.
+
+        Returns:
+            Its root, as lxml has it.
+
+        Raises:
+            BadRequest: it is no XML, or has a document type; otherwise as `body`.
+        """
+        from ._xml import parse_xml
+
+        return parse_xml(await self.body())
 
     def _parts(self) -> tuple[str, str]:
         if self._split is None:

@@ -7,7 +7,8 @@
         │   ├── BadRequest             400
         │   ├── BodyTimeout            408
         │   ├── BodyTooLarge           413
-        │   └── UnsupportedEncoding    415
+        │   ├── UnsupportedEncoding    415
+        │   └── UnsupportedMediaType   415
         ├── ClientGone             the peer left before its request was complete; there is nobody to answer
         └── WebSocketClosed        a websocket is closed: nothing more can be sent or received
 
@@ -27,6 +28,7 @@ __all__ = [
     "RestError",
     "RouteError",
     "UnsupportedEncoding",
+    "UnsupportedMediaType",
     "WebSocketClosed",
 ]
 
@@ -82,6 +84,13 @@ class UnsupportedEncoding(HttpError):
 
     def __init__(self) -> None:
         super().__init__(415, "the content encoding is not supported; expected gzip, or none", close=True)
+
+
+class UnsupportedMediaType(HttpError):
+    """The body is of a type that the handler does not take."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(415, message)
 
 
 class ClientGone(RestError):
