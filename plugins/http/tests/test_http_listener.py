@@ -8,8 +8,7 @@ import pytest
 
 from mtev_http import text_response
 from mtev_http._aiohttp_engine import AiohttpEngine
-from mtev_http._engine import EngineSettings
-from mtev_http._engines import Engines
+from mtev_http._engines import EngineHost
 from mtev_listener.testing import ListenerConformance
 
 LOG = logging.getLogger("test.http")
@@ -37,7 +36,7 @@ class TestListener(ListenerConformance):
 
     @pytest.fixture(autouse=True)
     def engines(self):
-        self._engines = Engines(lambda: AiohttpEngine(Hello(), EngineSettings(), LOG))
+        self._protocol = EngineHost(Hello(), LOG).serve(AiohttpEngine)
 
     def factory(self, connection):
-        return self._engines.protocol(connection)
+        return self._protocol(connection)

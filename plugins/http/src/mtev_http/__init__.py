@@ -13,7 +13,8 @@ r"""mtev-http: REST for mtev-kernel.
 from __future__ import annotations
 
 from ._acl import Verdict
-from ._engine import Dispatcher, Engine, EngineFactory, EngineSettings
+from ._engine import Dispatcher, Engine, EngineFactory, EngineSettings, malformed
+from ._engines import EngineHost
 from ._forms import Form, FormLimits, Part, Upload
 from ._headers import Headers, ResponseHeaders
 from ._request import BodyLimits, BodySource, Link, Request
@@ -53,6 +54,7 @@ __all__ = [
     "Documentation",
     "Engine",
     "EngineFactory",
+    "EngineHost",
     "EngineSettings",
     "FileStream",
     "Form",
@@ -89,6 +91,7 @@ __all__ = [
     "event_response",
     "file_response",
     "json_response",
+    "malformed",
     "text_response",
     "xml_response",
 ]

@@ -17,7 +17,7 @@ from . import hookspecs
 from ._access_log import FORENSIC, STREAM, Streams
 from ._config import RestSettings, read_access, read_finishing, read_settings
 from ._dispatch import RestDispatcher, Sites
-from ._engines import Engines
+from ._engines import EngineHost, ProtocolMaker
 from ._metering import StatsMeters
 from ._openapi import Information
 from ._pages import Pages
@@ -28,8 +28,6 @@ from .rest import Rest
 
 if TYPE_CHECKING:
     from mtev_listener import Connection
-
-    from ._engine import Engine
 
 __all__ = ["HttpPlugin"]
 
@@ -61,7 +59,9 @@ class HttpPlugin(Plugin):
             StatsMeters(context.services.require(Stats)),
         )
         self._settings = RestSettings()
-        self._engines: Engines | None = None
+        self._engines = EngineHost(self._dispatcher, context.log)
+        self._serve: ProtocolMaker | None = None
+        context.services.publish(EngineHost, self._engines)
         self._draining = False
         context.services.publish(Rest, self._rest)
         self._rest.view("/mtev/", r"^plugins\.json$", self._plugins, summary="every plugin, its state and why")
@@ -91,6 +91,7 @@ class HttpPlugin(Plugin):
             )
         configuration = self.context.services.require(Configuration)
         self._settings = read_settings(configuration)
+        self._engines.settings = self._settings.limits
         self._dispatcher.time_limit_s = self._settings.time_limit_s
         self._dispatcher.finishing = read_finishing(configuration)
         self._dispatcher.access = access = read_access(configuration)
@@ -101,29 +102,21 @@ class HttpPlugin(Plugin):
         """Load the engine, and ask the plugins for their routes."""
         from ._aiohttp_engine import AiohttpEngine
 
-        self._draining = False
-
-        def make() -> Engine:
-            return AiohttpEngine(self._dispatcher, self._settings.limits, self.context.log)
-
-        self._engines = Engines(make)
+        self._serve = self._engines.either(self._engines.serve(AiohttpEngine))
         if (routes := self.context.hooks.site(hookspecs.mtev_rest_routes).call) is not None:
             routes(self._rest)
 
     async def drain(self) -> None:
         """Close idle connections, and let requests under way finish within `drain_timeout_ms`."""
         self._draining = True
-        if self._engines is not None:
-            limit_s = self._settings.drain_timeout_s
-            left = await self._engines.drain(limit_s)
-            if left:
-                self.context.log.warning("%d connections were not done after %g s and will be cut", left, limit_s)
+        limit_s = self._settings.drain_timeout_s
+        left = await self._engines.drain(limit_s)
+        if left:
+            self.context.log.warning("%d connections were not done after %g s and will be cut", left, limit_s)
 
     async def stop(self) -> None:
         """Cut what is left."""
-        if self._engines is not None:
-            await self._engines.close()
-            self._engines = None
+        await self._engines.close()
 
     @hookimpl
     def mtev_conf_changing(self, proposal: Proposal) -> None:
@@ -171,8 +164,8 @@ class HttpPlugin(Plugin):
         return [line for route in self._rest.routes for line in _describe(route)]
 
     def _protocol(self, connection: Connection) -> asyncio.BaseProtocol:
-        assert self._engines is not None, "the listener accepts only after every plugin has started"
-        return self._engines.protocol(connection)
+        assert self._serve is not None, "the listener accepts only after every plugin has started"
+        return self._serve(connection)
 
 
 def _describe(route: Route) -> Iterator[str]:
