@@ -34,7 +34,7 @@ class Settings:
         users: users for tests, with their passwords.
     """
 
-    key: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
     max_age_s: int = 86400
     domain: str = ""
     secure: str = "auto"
