@@ -216,6 +216,7 @@ class _Connection(web.RequestHandler):
                     async with asyncio.timeout(limit_s):
                         await self._drain_helper()
                 except TimeoutError:
+                    self._drain_waiter = None  # it was cancelled; the next wait is to have one of its own
                     if before - transport.get_write_buffer_size() < limit_s * _MIN_RATE:
                         self.cut("took next to nothing of a response")
                         raise ConnectionResetError("the peer did not read") from None
