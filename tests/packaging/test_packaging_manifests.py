@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from mtev_kernel.manifest import api_problem, parse_manifest
 
@@ -16,7 +17,7 @@ def test_every_plugin_has_both_entry_points_under_its_id(plugin, wheels):
 
 
 def test_the_distribution_is_named_after_the_plugin(plugin, wheels):
-    assert {f"mtev-{name.replace('.', '-')}" for name in wheels[plugin.name].manifests()} == {plugin.name}
+    assert {f"mtev-{re.sub('[._]', '-', name)}" for name in wheels[plugin.name].manifests()} == {plugin.name}
 
 
 def test_the_manifest_is_valid_for_this_kernel(plugin, wheels):

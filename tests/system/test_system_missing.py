@@ -37,6 +37,7 @@ class Missing:
 CASES = [
     Missing("mtev-eventer", ("./modules", "./listeners", "./rest"), left=(), warns=True),
     Missing("mtev-http", ("./modules",), left=(CONSOLE,), warns=True),
+    Missing("mtev-http-observer", (".//generic[@image='http_observer']",)),
     Missing("mtev-listener", ("./modules", "./rest", "./listeners/*"), left=(), warns=True),
     Missing("mtev-log", (".//log[@type]",), warns=True),
     Missing("mtev-log-file", (".//log[@type='file']",)),
@@ -66,7 +67,7 @@ def without(installed, tmp_path_factory):
 
 @pytest.fixture
 def write(demo_text, tmp_path):
-    """Write the demo's configuration, with a file, a journal and syslog added so that it uses everything, less some."""
+    """Write the demo's configuration, with a file, a journal, syslog and the observer added, less some."""
 
     def write(*taken_out: str) -> Path:
         root = ET.fromstring(demo_text.encode())
@@ -74,6 +75,7 @@ def write(demo_text, tmp_path):
         ET.SubElement(logs, "log", name="file", type="file", path=str(tmp_path / "demo.log"))
         ET.SubElement(logs, "log", name="journal", type="jlog", path=str(tmp_path / "journal"))
         ET.SubElement(logs, "log", name="syslog", type="syslog", path="udp://127.0.0.1:9")
+        ET.SubElement(root.find("modules"), "generic", image="http_observer", name="http_observer")
         for path in taken_out:
             gone = root.findall(path)
             assert gone

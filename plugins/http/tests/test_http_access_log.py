@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtev_http import Request, Response, Rest
-from mtev_http._access_log import NOWHERE, combined, fields
+from mtev_http._access_log import NOWHERE, Entry, write, write_forensic
 from mtev_http._acl import AccessList, AccessLists, Conditions
 from mtev_http._dispatch import RestDispatcher, Sites
 from mtev_http._router import Router
@@ -38,8 +38,8 @@ class Stream:
     material: bool = True
     lines: list = field(default_factory=list)
 
-    def log(self, message, /, **fields):
-        self.lines.append((message, fields))
+    def log_later(self, line, /):
+        self.lines.append((str(line), line.fields()))
 
 
 def asked(target="/hello?x=1", method="GET", headers=(), user="", peer=("192.0.2.1", 4711)):
@@ -48,8 +48,23 @@ def asked(target="/hello?x=1", method="GET", headers=(), user="", peer=("192.0.2
     return request
 
 
+def entry(request, response, sent_bytes=150, latency_s=0.25) -> Entry:
+    kept = []
+
+    class Keep:
+        material = True
+        log_later = staticmethod(kept.append)
+
+    write(Keep, request, response, sent_bytes, latency_s)
+    return kept[0]._replace(received_s=1_700_000_000.9)
+
+
 def text(request, sent_bytes=150):
-    return combined(request, Response(200, b"hello\n"), sent_bytes, 1_700_000_000.9)
+    return str(entry(request, Response(200, b"hello\n"), sent_bytes))
+
+
+def fields(request, response, sent_bytes=150, latency_s=0.25):
+    return entry(request, response, sent_bytes, latency_s).fields()
 
 
 def test_a_line_is_in_combined_log_format():
@@ -115,6 +130,14 @@ def test_the_fields_are_libmtevs():
 def test_a_target_that_cannot_be_decoded_is_shown_as_it_is():
     told = fields(asked("/%zz\udcff"), Response(400), 0, 0.1)
     assert (told["uri"], told["querystring"]) == (r"/%zz\xff", "")
+
+
+def test_what_is_logged_before_anything_is_done_has_no_outcome():
+    stream = Stream()
+    write_forensic(stream, asked("/a%20b?x", user="ann"))
+    ((line, told),) = stream.lines
+    assert re.fullmatch(r'192\.0\.2\.1 - ann \[.*\] "GET /a%20b\?x HTTP/1\.1"', line)
+    assert set(told) == {"ip", "user", "method", "protocol", "uri", "querystring", "request_id"}
 
 
 @pytest.fixture

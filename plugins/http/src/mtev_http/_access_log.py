@@ -4,7 +4,8 @@ r"""One line for each request, to the log stream `http/access`: Combined Log For
 
 Rules:
 
-1. While nobody reads the stream, a request costs one attribute test.
+1. While nobody reads the stream, a request costs one attribute test. While somebody does, what a line needs is put
+   aside (`Entry`); the log's writer makes it a text, and fields where a format or filter wants them.
 2. Nobody can forge a line or a column: in what a peer sent, quotes, backslashes and all but printable ASCII are `\xhh`.
 3. No header but Referer and User-Agent is ever shown. Queries are, as in libmtev: secrets do not belong into URLs.
 4. Size in the text is that of the body, as the format has it; in the fields it is what was on the wire, as in libmtev.
@@ -16,13 +17,16 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Protocol
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from ._request import Request
 from ._response import Response
+from ._target import decode_path, split_target
 from .errors import BadRequest
 
-__all__ = ["FORENSIC", "NOWHERE", "STREAM", "Stream", "Streams", "combined", "fields", "write", "write_forensic"]
+__all__ = ["FORENSIC", "NOWHERE", "STREAM", "Entry", "Stream", "Streams", "write", "write_forensic"]
 
 STREAM = "http/access"
 FORENSIC = "http/access/forensic"
@@ -30,6 +34,15 @@ FORENSIC = "http/access/forensic"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FORGING = re.compile(rb"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 _FORGING_WORD = re.compile(rb"[^\x21\x23-\x5b\x5d-\x7e]")
+_PLAIN_WORD = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch
+_REFERER_SIZE, _AGENT_SIZE = len("referer"), len("user-agent")
+
+
+class Line(Protocol):
+    """What a log stream makes a line of, later."""
+
+    def __str__(self) -> str: ...
+    def fields(self) -> dict[str, object]: ...
 
 
 class Stream(Protocol):
@@ -37,7 +50,7 @@ class Stream(Protocol):
 
     @property
     def material(self) -> bool: ...
-    def log(self, message: str, /, **fields: object) -> None: ...
+    def log_later(self, line: Line, /) -> None: ...
 
 
 class Streams(Protocol):
@@ -51,7 +64,7 @@ class _Nowhere:
 
     material = False
 
-    def log(self, message: str, /, **fields: object) -> None:
+    def log_later(self, line: Line, /) -> None:
         """Does nothing."""
 
 
@@ -59,27 +72,93 @@ NOWHERE: Stream = _Nowhere()
 """A stream that nobody reads."""
 
 
+class Entry(NamedTuple):
+    """What is told of a request. Nothing in it can change.
+
+    Attributes:
+        received_s: when it came, in seconds since the epoch.
+        peer: the other end.
+        user: who it was from; `""` when that is not known.
+        method: as it was sent.
+        target: as it was sent.
+        version: of HTTP.
+        headers: of the request, as they were sent.
+        identity: the request's id.
+        received_bytes: of its body.
+        status: of the response; 0 when there is none yet.
+        body_bytes: of the response; 0 for none.
+        sent_bytes: on the wire, header included; 0 when the peer left before.
+        latency_s: from the complete header of the request to the last byte of the response.
+    """
+
+    received_s: float
+    peer: tuple[str, int] | str | None
+    user: str
+    method: str
+    target: str
+    version: str
+    headers: Sequence[tuple[bytes, bytes]]
+    identity: str
+    received_bytes: int = 0
+    status: int = 0
+    body_bytes: int = 0
+    sent_bytes: int = 0
+    latency_s: float = 0.0
+
+    def __str__(self) -> str:
+        """The request in the Combined Log Format, in UTC; what is not known yet is left out."""
+        peer, target, user = self.peer, self.target, self.user
+        host = peer[0] if type(peer) is tuple else peer or ""
+        begin = (
+            f"{_few(host)} - {_word(user) if user else '-'} {_stamp(int(self.received_s))} "
+            f'"{_few(self.method)} {target if _PLAIN_WORD(target) else _word(target)} HTTP/{self.version}"'
+        )
+        if not self.status:
+            return begin
+        return f"{begin} {self.status} {self.body_bytes or '-'} {_origin(self.headers)}"
+
+    def fields(self) -> dict[str, object]:
+        """The same as libmtev's fields, and the request's id."""
+        peer = self.peer
+        path, query = _parts(self.target)
+        told: dict[str, object] = {
+            "ip": peer[0] if isinstance(peer, tuple) else peer or "",
+            "user": self.user,
+            "method": self.method,
+            "protocol": f"HTTP/{self.version}",
+            "uri": _clean(path),
+            "querystring": _clean(query),
+        }
+        if self.status:
+            told |= {
+                "status": self.status,
+                "latency": self.latency_s,
+                "bytes_written": self.sent_bytes,
+                "bytes_read": self.received_bytes,
+            }
+        told["request_id"] = self.identity
+        return told
+
+
 def write(stream: Stream, request: Request, response: Response, sent_bytes: int, latency_s: float) -> None:
     """Log a request; to be called when its response was sent and the stream is material. Never raises."""
-    now_s = time.time()
-    stream.log(
-        combined(request, response, sent_bytes, now_s - latency_s), **fields(request, response, sent_bytes, latency_s)
-    )
-
-
-def combined(request: Request, response: Response, sent_bytes: int, received_s: float) -> str:
-    """A request in the Combined Log Format, in UTC.
-
-    Args:
-        request: the request.
-        response: its response.
-        sent_bytes: size on the wire; 0 when the peer left before.
-        received_s: when it came, in seconds since the epoch.
-    """
-    size = _body_bytes(response, sent_bytes) if request.method != "HEAD" else 0
-    return (
-        f"{_beginning(request, received_s)} {response.status} {size or '-'} "
-        f'"{_header(request, "referer")}" "{_header(request, "user-agent")}"'
+    body_bytes = _body_bytes(response, sent_bytes) if sent_bytes and request.method != "HEAD" else 0
+    stream.log_later(
+        Entry(
+            time.time() - latency_s,
+            request.link.peer,
+            request.user,
+            request.method,
+            request.target,
+            request.version,
+            request.raw_headers,
+            request.id,
+            request.received_bytes,
+            response.status,
+            body_bytes,
+            sent_bytes,
+            latency_s,
+        )
     )
 
 
@@ -88,64 +167,65 @@ def write_forensic(stream: Stream, request: Request) -> None:
 
     What ends the process in the middle of a request has left its line here.
     """
-    stream.log(_beginning(request, time.time()), **fields(request, None, 0, 0.0), request_id=request.id)
-
-
-def _beginning(request: Request, received_s: float) -> str:
-    at = time.gmtime(received_s)
-    return (
-        f"{_word(_address(request))} - {_word(request.user)} "
-        f"[{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000] "
-        f'"{_word(request.method)} {_word(request.target)} HTTP/{request.version}"'
+    stream.log_later(
+        Entry(
+            time.time(),
+            request.link.peer,
+            request.user,
+            request.method,
+            request.target,
+            request.version,
+            request.raw_headers,
+            request.id,
+        )
     )
 
 
 def _body_bytes(response: Response, sent_bytes: int) -> int:
-    if not sent_bytes or response.stream is None:
-        return len(response.body) if sent_bytes else 0
+    """How large the body was; of a stream of unknown length, the header is in it too."""
+    if response.stream is None:
+        return len(response.body)
     return response.stream.length if response.stream.length is not None else sent_bytes
 
 
-def fields(request: Request, response: Response | None, sent_bytes: int, latency_s: float) -> dict[str, object]:
-    """The same as libmtev's fields.
+@lru_cache(maxsize=8)
+def _stamp(second: int) -> str:
+    at = time.gmtime(second)
+    return (
+        f"[{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000]"
+    )
 
-    Args:
-        request: the request.
-        response: its response; None when there is none yet, and nothing to say of it.
-        sent_bytes: size on the wire, header included.
-        latency_s: from the complete header of the request to the last byte of the response.
-    """
+
+def _origin(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """Where a request says that it comes from, and what sent it."""
+    referer = agent = "-"
+    for name, value in headers:
+        size = len(name)
+        if size == _REFERER_SIZE and name.lower() == b"referer":
+            referer = _quoted(value)
+        elif size == _AGENT_SIZE and name.lower() == b"user-agent":
+            agent = _quoted(value)
+    return f'"{referer}" "{agent}"'
+
+
+def _parts(target: str) -> tuple[str, str]:
+    """Decoded path, and query; what cannot be decoded as it is."""
     try:
-        uri, query = request.path, request.raw_query
+        path, query = split_target(target)
+        return decode_path(path), query
     except BadRequest:
-        uri, query = request.target, ""
-    asked: dict[str, object] = {
-        "ip": _address(request),
-        "user": request.user,
-        "method": request.method,
-        "protocol": f"HTTP/{request.version}",
-        "uri": _clean(uri),
-        "querystring": _clean(query),
-    }
-    if response is None:
-        return asked
-    return asked | {
-        "status": response.status,
-        "latency": latency_s,
-        "bytes_written": sent_bytes,
-        "bytes_read": request.received_bytes,
-        "request_id": request.id,
-    }
+        return target, ""
 
 
-def _address(request: Request) -> str:
-    peer = request.peer
-    return peer[0] if isinstance(peer, tuple) else peer or ""
+@lru_cache(maxsize=1024)
+def _quoted(value: bytes) -> str:
+    return _escaped(_FORGING, value.strip()) or "-"
 
 
-def _header(request: Request, name: str) -> str:
-    text = request.headers.get(name, "")
-    return _escaped(_FORGING, text.encode("latin-1", "backslashreplace")) or "-"
+@lru_cache(maxsize=1024)
+def _few(text: str) -> str:
+    """A word of which there are few: an address, a method."""
+    return _word(text)
 
 
 def _word(text: str) -> str:

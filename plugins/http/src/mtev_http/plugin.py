@@ -19,6 +19,8 @@ from ._config import RestSettings, read_access, read_finishing, read_settings
 from ._dispatch import RestDispatcher, Sites
 from ._engines import Engines
 from ._metering import StatsMeters
+from ._openapi import Information
+from ._pages import Pages
 from ._places import EventerPlaces
 from ._route import Route
 from ._router import Router
@@ -60,8 +62,16 @@ class HttpPlugin(Plugin):
         )
         self._settings = RestSettings()
         self._engines: Engines | None = None
+        self._draining = False
         context.services.publish(Rest, self._rest)
         self._rest.view("/mtev/", r"^plugins\.json$", self._plugins, summary="every plugin, its state and why")
+        Pages(
+            self._rest,
+            information=self._information,
+            plugins=lambda: self._plugins({}),
+            draining=lambda: self._draining,
+            allowed=lambda request: self._dispatcher.access.decide(request).allowed,
+        ).add()
 
     def configure(self) -> None:
         """Read `<rest>`, and register with the listener."""
@@ -91,6 +101,8 @@ class HttpPlugin(Plugin):
         """Load the engine, and ask the plugins for their routes."""
         from ._aiohttp_engine import AiohttpEngine
 
+        self._draining = False
+
         def make() -> Engine:
             return AiohttpEngine(self._dispatcher, self._settings.limits, self.context.log)
 
@@ -100,6 +112,7 @@ class HttpPlugin(Plugin):
 
     async def drain(self) -> None:
         """Close idle connections, and let requests under way finish within `drain_timeout_ms`."""
+        self._draining = True
         if self._engines is not None:
             limit_s = self._settings.drain_timeout_s
             left = await self._engines.drain(limit_s)
@@ -132,14 +145,22 @@ class HttpPlugin(Plugin):
 
     @hookimpl(optional=True)
     def mtev_log_streams(self, logs: Streams) -> None:
-        """Write a line for each request to the stream `http/access`, and one before to `http/access/forensic`."""
+        """Write a line for each request to the stream `http/access`.
+
+        One before it goes to `http/access/forensic`, but only where the configuration has that stream: its lines would
+        end up in `http/access` otherwise, as those of every stream do in what stands above it.
+        """
         self._dispatcher.access_log = logs.stream(STREAM)
-        self._dispatcher.forensic_log = logs.stream(FORENSIC)
+        if self.context.services.require(Configuration).sections(f"//logs//log[@name='{FORENSIC}']"):
+            self._dispatcher.forensic_log = logs.stream(FORENSIC)
 
     @hookimpl(optional=True)
     def mtev_console_commands(self, console: _Console) -> None:
         """Offer `show rest`."""
         console.command("show rest", self._show, summary="the routes of the REST service")
+
+    def _information(self) -> Information:
+        return Information(self.context.services.require(Configuration).root_name, self.context.distribution)
 
     def _plugins(self, query: Mapping[str, str]) -> list[PluginRecord]:
         return self.context.services.require(PluginListing).plugins()

@@ -490,3 +490,60 @@ def test_figures_follow_the_streams(service):
     assert "written.other" in metrics.read()
     assert not [name for name in metrics.read() if name.endswith((".k", ".x"))]
     forget()
+
+
+class Later:
+    """A line that is put together when it is written."""
+
+    def __init__(self, text, fields):
+        self.text, self.told, self.asked = text, fields, 0
+
+    def __str__(self):
+        if isinstance(self.text, Exception):
+            raise self.text
+        return self.text
+
+    def fields(self):
+        self.asked += 1
+        if isinstance(self.told, Exception):
+            raise self.told
+        return self.told
+
+
+def test_a_line_can_put_itself_together_later(service):
+    service.start("<log name='x' type='kept'/>")
+    line = Later("100 % sure", {"a": 1})
+    service.logs.stream("x").log_later(line)
+    (record,) = service.logs.backend("x").records
+    assert (record.message, record.fields, record.facility) == ("100 % sure", {"a": 1}, "x")
+    assert record.file == __file__
+
+
+def test_a_line_that_cannot_put_itself_together_is_not_lost(service):
+    service.start("<log name='x' type='kept'/>")
+    stream = service.logs.stream("x")
+    stream.log_later(Later(ValueError("no text"), {"a": 1}))
+    stream.log_later(Later("text", ValueError("no fields")))
+    first, second = service.logs.backend("x").records
+    assert "cannot be formatted: no text" in first.message
+    assert (second.message, second.fields) == ("text", {"fields_failed": "no fields"})
+
+
+def test_a_later_line_that_leads_nowhere_is_never_asked(service):
+    service.start("<log name='x' type='kept'/>")
+    line = Later("text", {})
+    service.logs.stream("other").log_later(line)
+    assert line.asked == 0
+
+
+def test_hooks_see_a_later_line_whole(service):
+    class Watcher:
+        @hookimpl
+        def mtev_log_line(self, stream, record):
+            seen.append((stream.name, record.message, record.fields))
+
+    seen = []
+    service.start("<log name='x' type='kept'/>")
+    service.registry.attach("watcher", "watcher 1", Watcher())
+    service.logs.stream("x").log_later(Later("text", {"a": 1}))
+    assert seen == [("x", "text", {"a": 1})]

@@ -13,6 +13,7 @@ How a plugin offers a backend, in its `configure`:
 
 from __future__ import annotations
 
+from ._line import Later
 from .backend import Backend, BackendFactory, BackendSettings
 from .bridge import LogHandler
 from .errors import FilterError, GraphError, IncompleteWrite, LogError, OutletCycle
@@ -29,6 +30,7 @@ __all__ = [
     "Flags",
     "GraphError",
     "IncompleteWrite",
+    "Later",
     "LogError",
     "LogHandler",
     "LogStream",

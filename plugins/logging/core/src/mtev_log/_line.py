@@ -5,6 +5,8 @@ A line is a tuple, for nothing is cheaper to make. There are two kinds:
     (plan, time_ns, message, arguments, fields, thread, code, line, exception)     from a log call
     (plan, record)                                                                 from elsewhere, complete
 
+Where a `Later` is logged, it is both the only argument and the fields.
+
 `plan` is the stream's at the time of the call, so that a line goes where it was meant to go whatever changes meanwhile.
 What `arguments` and `fields` hold cannot change any more: `frozen` has seen to it.
 """
@@ -30,6 +32,7 @@ __all__ = [
     "PLAIN_TYPES",
     "Counts",
     "Intake",
+    "Later",
     "Line",
     "Plan",
     "Step",
@@ -47,6 +50,16 @@ NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 """What a line without fields has: one for all, so that queues do not fill with empty ones."""
 
 _MAX_DEPTH = 8
+
+
+class Later(Protocol):
+    """A line that is put together by whoever writes it; see `LogStream.log_later`."""
+
+    def __str__(self) -> str:
+        """The text."""
+
+    def fields(self) -> Mapping[str, object]:
+        """The structured data; called only where somebody wants it. Nothing that it holds may change."""
 
 
 class Counts(Protocol):
@@ -110,7 +123,7 @@ class Plan:
 
 
 Line: TypeAlias = (
-    tuple[Plan, int, str, tuple[object, ...], Mapping[str, object], threading.Thread, CodeType, int, str]
+    tuple[Plan, int, str, tuple[object, ...], Mapping[str, object] | Later, threading.Thread, CodeType, int, str]
     | tuple[Plan, Record]
 )
 
@@ -130,6 +143,8 @@ def record_of(line: Line, flags: Flags | None = None) -> Record:
             message = message % arguments
         except Exception as error:  # the arguments do not fit the text: better an odd line than none
             message = f"{message} {arguments!r} (cannot be formatted: {error})"
+    if not isinstance(fields, dict | MappingProxyType):
+        fields = _fields_of(fields)
     return Record(
         time_ns,
         plan.facility,
@@ -143,6 +158,15 @@ def record_of(line: Line, flags: Flags | None = None) -> Record:
         exception,
         NO_FLAGS if flags is None else flags,
     )
+
+
+def _fields_of(fields: Mapping[str, object] | Later) -> Mapping[str, object]:
+    if isinstance(fields, Mapping):
+        return fields
+    try:
+        return fields.fields()
+    except Exception as error:  # the line is worth more than what is wrong with it
+        return {"fields_failed": printable(error)}
 
 
 def frozen_fields(fields: dict[str, object]) -> dict[str, object]:

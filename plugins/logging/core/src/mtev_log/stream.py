@@ -30,6 +30,7 @@ from ._line import (
     NO_FIELDS,
     PLAIN_TYPES,
     Intake,
+    Later,
     Line,
     Plan,
     Step,
@@ -126,6 +127,34 @@ class LogStream:
             dispatch.trouble(self.name, error)
 
     __call__ = log
+
+    def log_later(self, line: Later) -> None:
+        """Log a line that is put together by whoever writes it: for what is logged often, and knows its own form.
+
+        Args:
+            line: `str(line)` is the text, and `line.fields()` the structured data, each asked for when it is needed, on
+                another thread; so nothing that they are made of may change.
+        """
+        if not self.material:
+            return
+        dispatch = self._dispatch
+        thread = dispatch.nesting.thread
+        if thread is None:
+            dispatch.nested += 1
+            return
+        try:
+            frame = _getframe(1)
+            made: Line = (self._plan, _time_ns(), "%s", (line,), line, thread, frame.f_code, frame.f_lineno, "")
+            if (
+                dispatch.line.call is not None
+                or dispatch.plain.call is not None
+                or dispatch.flatbuffer.call is not None
+            ):
+                self._hooked(record_of(made))
+                return
+            _put(made)
+        except Exception as error:  # rule 1
+            dispatch.trouble(self.name, error)
 
     def emit(self, record: Record) -> bool:
         """Send a record that was made elsewhere on its way. Thread-safe; never raises; may wait as `log` may.
