@@ -675,7 +675,8 @@ PROCESSORS = os.sched_getaffinity(0)
 def main() -> None:
     options = arguments()
     known = chosen(contenders(options.engines), options.servers)
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.sched_setaffinity(0, {max(PROCESSORS)})
