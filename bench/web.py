@@ -256,7 +256,8 @@ class Server:
                 break
             time.sleep(0.002)
         lines = self.output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise LeftOut(lines[-1][:200] if lines else "it did not come up")
+        telling = [line for line in lines if "rror" in line] or lines
+        raise LeftOut(telling[-1][:300] if telling else "it did not come up")
 
     def ask(self, path: str) -> tuple[int, bytes]:
         """Status and body."""
@@ -520,7 +521,7 @@ def clean(samples: list[Sample | None]) -> list[Sample]:
 
 
 def table(figures: dict[str, Figures], options: argparse.Namespace) -> None:
-    for path in options.paths:
+    for path in options.paths if options.rounds else ():
         print(f"\nGET {PATHS[path]}")
         print(f"{'server':22} {'req/s':>8} {'of app':>7} {'p50 us':>7} {'p99 us':>7} {'CPU us':>7} {'of app':>7}")
         for name, found in figures.items():
@@ -591,7 +592,8 @@ def ratios(figures: dict[str, Figures], options: argparse.Namespace) -> None:
                 ratio = ours_found.connection_kib[count] / theirs.connection_kib[count]
                 _at_most(f"ours-{engine} / aiohttp-app, memory at {count}", ratio, goal)
         if ours_found.start_ms and theirs.start_ms:
-            ratio = statistics.median(own / their for own, their in zip(ours_found.start_ms, theirs.start_ms))  # noqa: B905  # one may have failed once
+            pairs = zip(ours_found.start_ms, theirs.start_ms, strict=False)  # one may have failed once
+            ratio = statistics.median(own / their for own, their in pairs)
             _at_most(f"ours-{engine} / aiohttp-app, start", ratio, goal)
 
 
@@ -661,7 +663,7 @@ def arguments() -> argparse.Namespace:
         if path not in PATHS:
             parser.error(f"there is no path {path}; expected some of: {', '.join(PATHS)}")
     if options.rounds and shutil.which("wrk") is None:
-        parser.error("wrk is not installed; on Debian: apt install wrk. Without it there are --rounds 0 measurements")
+        parser.error("wrk is not installed; on Debian: apt install wrk; or leave throughput out with --rounds 0")
     return options
 
 
