@@ -364,7 +364,11 @@ class _Connection(web.RequestHandler):
         return resp, False
 
     def handle_error(
-        self, request: web.BaseRequest | None, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest | None,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or what went wrong in a dispatcher that may not raise."""
         if not isinstance(exc, HttpProcessingError):
