@@ -234,7 +234,7 @@ class _Connection(web.RequestHandler):
         try:
             response = engine.dispatcher.respond(request)
             step = context.run(first_step, response)
-            answered = await rest(response, step, context) if step.__class__ is Waiting else step
+            answered = await rest(response, step, context) if isinstance(step, Waiting) else step
         except Exception as error:
             answer = cast(_Answer, self.handle_error(None, exc=error))
         else:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from functools import partial
 from typing import TypeVar
 
 __all__ = ["Waiting", "first_step", "rest"]
@@ -52,7 +51,14 @@ def rest(
     send: Callable[[object], object] = coroutine.send
     throw: Callable[[BaseException], object] = coroutine.throw
     if context is not None:
-        send, throw = partial(context.run, coroutine.send), partial(context.run, coroutine.throw)
+        run = context.run
+
+        def send(value: object) -> object:
+            return run(coroutine.send, value)
+
+        def throw(error: BaseException) -> object:
+            return run(coroutine.throw, error)
+
     while True:
         thrown: BaseException | None = None
         sent: object = None
