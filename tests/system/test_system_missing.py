@@ -38,6 +38,7 @@ CASES = [
     Missing("mtev-eventer", ("./modules", "./listeners", "./rest"), left=(), warns=True),
     Missing("mtev-http", ("./modules",), left=(CONSOLE,), warns=True),
     Missing("mtev-http-observer", (".//generic[@image='http_observer']",)),
+    Missing("mtev-http2", (".//generic[@image='http2']",)),
     Missing("mtev-listener", ("./modules", "./rest", "./listeners/*"), left=(), warns=True),
     Missing("mtev-log", (".//log[@type]",), warns=True),
     Missing("mtev-log-file", (".//log[@type='file']",)),
@@ -76,6 +77,7 @@ def write(demo_text, tmp_path):
         ET.SubElement(logs, "log", name="journal", type="jlog", path=str(tmp_path / "journal"))
         ET.SubElement(logs, "log", name="syslog", type="syslog", path="udp://127.0.0.1:9")
         ET.SubElement(root.find("modules"), "generic", image="http_observer", name="http_observer")
+        ET.SubElement(root.find("modules"), "generic", image="http2", name="http2")
         for path in taken_out:
             gone = root.findall(path)
             assert gone

@@ -12,16 +12,21 @@ What aiohttp does by default, and what it does here:
 7. What calls itself HTTP/0.9 is answered; here it is refused.
 8. Websockets take messages of the size of their limit, and frames that are not masked are a violation.
 9. A body whose framing breaks leaves its reader waiting; here the reader is told.
+10. Each request gets a task, a writer and a request of aiohttp's; here one without a body, and that asks for no other
+    protocol, is answered in the task of its connection, in a context of its own. From the first other one on, the
+    connection is left to aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import cast
 
 from aiohttp import HttpVersion10, HttpVersion11, WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
@@ -31,6 +36,7 @@ from ._masking import MaskCheck
 from ._request import BodySource, Link, Request
 from ._response import Response, error_response
 from ._sendfile import can_send_file, send_file
+from ._stepping import Waiting, first_step, rest
 from ._stream import FileStream, Stream
 from ._websocket import GOING_AWAY, NORMAL, Frames, WebSocketUpgrade
 from .errors import BadRequest, ClientGone, WebSocketClosed
@@ -164,6 +170,80 @@ class _Connection(web.RequestHandler):
                 timer.cancel()
         self.engine.closed(self)
 
+    async def start(self) -> None:
+        """Answer the requests of this connection, one after the other."""
+        loop, messages = self._loop, self._messages
+        while not self._force_close:
+            if not messages:
+                waiter = self._waiter = loop.create_future()
+                try:
+                    await waiter
+                finally:
+                    self._waiter = None
+            message, payload = messages[0]
+            if payload is not EMPTY_PAYLOAD or message.__class__ is not RawRequestMessage or message.upgrade:
+                await super().start()
+                return
+            version = _VERSIONS.get(message.version)
+            if version is None:
+                await super().start()
+                return
+            messages.popleft()
+            if self._parser is not None:
+                self._parser.message_consumed()
+            if self._buffer_paused and len(messages) <= self._msg_queue_resume_size:
+                self._resume_reading_if_drained()
+            self._request_in_progress = True
+            try:
+                goes_on = await self._plain(message, version)
+            except ConnectionError:
+                break
+            except asyncio.CancelledError:
+                self.force_close()
+                raise
+            except Exception as error:
+                self.log_exception("a response could not be sent", exc_info=error)
+                self.force_close()
+                break
+            finally:
+                self._request_in_progress = False
+                if self._handler_waiter is not None:
+                    self._handler_waiter.set_result(None)
+            if not goes_on or self._close or self._force_close:
+                break
+            self._next_keepalive_close_time = close_time = loop.time() + self._keepalive_timeout
+            if self._keepalive_handle is None:
+                self._keepalive_handle = loop.call_at(close_time, self._process_keepalive)
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _plain(self, message: RawRequestMessage, version: str) -> bool:
+        """Answer a request that has no body.
+
+        Returns:
+            Whether the connection goes on.
+        """
+        engine, link = self.engine, self.link
+        link.touch()
+        request = Request(
+            message.method, message.path, version, message.raw_headers, link, None, engine.settings.body, False
+        )
+        context = copy_context()
+        try:
+            response = engine.dispatcher.respond(request)
+            step = context.run(first_step, response)
+            answered = await rest(response, step, context) if isinstance(step, Waiting) else step
+        except Exception as error:
+            answer = cast(_Answer, self.handle_error(None, exc=error))
+        else:
+            link.touch()
+            answer = _Answer(self, request, answered, answered.close or message.should_close or self.ends)
+        self._keepalive = answer.keep_alive
+        await answer.prepare(None)
+        return answer.keep_alive
+
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp says None, which asyncio reads as False
         """The peer sends no more: stay open for a while if responses are owed and can be made."""
         transport, request = self.transport, self._current_request
@@ -216,6 +296,7 @@ class _Connection(web.RequestHandler):
                     async with asyncio.timeout(limit_s):
                         await self._drain_helper()
                 except TimeoutError:
+                    self._drain_waiter = None  # it was cancelled; the next wait is to have one of its own
                     if before - transport.get_write_buffer_size() < limit_s * _MIN_RATE:
                         self.cut("took next to nothing of a response")
                         raise ConnectionResetError("the peer did not read") from None
@@ -284,7 +365,11 @@ class _Connection(web.RequestHandler):
         return resp, False
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest | None,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or what went wrong in a dispatcher that may not raise."""
         if not isinstance(exc, HttpProcessingError):
@@ -350,7 +435,7 @@ class _Answer:
         self._response = response
         self.keep_alive = not close
 
-    async def prepare(self, raw: web.BaseRequest) -> None:
+    async def prepare(self, raw: web.BaseRequest | None) -> None:
         """Send all of it."""
         response, sent = self._response, 0
         try:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from ._route import Route
 
-__all__ = ["Found", "Matcher", "literal_prefix", "slashes"]
+__all__ = ["Attempts", "Found", "Matcher", "literal_prefix", "slashes"]
 
 _ALTERNATIVES = 4  # from so many on, one expression with alternatives is quicker than trying each
 _MAX_GROUPS = 5_000
@@ -41,7 +41,7 @@ class Found(NamedTuple):
     captures: tuple[str, ...]
 
 
-class _Attempts:
+class Attempts:
     """Some routes, in order; finds the first that matches."""
 
     __slots__ = ("_groups", "_joined", "routes")
@@ -84,9 +84,13 @@ class Matcher:
 
     Args:
         routes: in the order of adding.
+
+    Attributes:
+        stems: what may match below each stem; `""` is always among them.
+        words: what may match a whole path.
     """
 
-    __slots__ = ("_depth", "_stems", "_words")
+    __slots__ = ("_depth", "stems", "words")
 
     def __init__(self, routes: Sequence[Route]) -> None:
         by_stem: dict[str, list[tuple[int, Route]]] = {"": []}
@@ -102,8 +106,8 @@ class Matcher:
                 found += by_stem.get(path[:end], ())
             return [route for _, route in sorted(found, key=lambda each: each[0])]
 
-        self._stems = {stem: _Attempts(fitting(stem), join=True) for stem in by_stem}
-        self._words = {word: _Attempts(fitting(word, own), join=False) for word, own in by_word.items()}
+        self.stems = {stem: Attempts(fitting(stem), join=True) for stem in by_stem}
+        self.words = {word: Attempts(fitting(word, own), join=False) for word, own in by_word.items()}
         self._depth = max(stem.count("/") for stem in by_stem)
 
     def find(self, rest: str) -> Found | None:
@@ -112,16 +116,16 @@ class Matcher:
         Args:
             rest: the path without the base.
         """
-        attempts = self._words.get(rest)
+        attempts = self.words.get(rest)
         return (attempts or self._longest(rest)).find(rest)
 
-    def _longest(self, rest: str) -> _Attempts:
+    def _longest(self, rest: str) -> Attempts:
         if self._depth:
             for end in reversed(slashes(rest, self._depth)):
-                attempts = self._stems.get(rest[:end])
+                attempts = self.stems.get(rest[:end])
                 if attempts is not None:
                     return attempts
-        return self._stems[""]
+        return self.stems[""]
 
 
 def slashes(path: str, limit: int) -> list[int]:

@@ -17,10 +17,10 @@ Rules:
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ._matcher import Found, Matcher, slashes
+from ._matcher import Attempts, Found, Matcher
 from ._route import ANY, WEBSOCKET, Route
 from .errors import RouteError
 
@@ -65,27 +65,78 @@ class _Below:
         return [route for route in self.routes if route.method in methods]
 
 
-class _Table:
-    """A compiled table: bases in a dictionary, searched from the deepest prefix up."""
+class _Entry(NamedTuple):
+    """What a path may match that begins with some base and stem."""
 
-    __slots__ = ("below", "depth", "generation", "known")
+    below: _Below
+    base_size: int
+    attempts: Attempts | None
+
+
+class _Flat:
+    """The routes that answer one method, by base and stem in one: the deepest that a path begins with decides.
+
+    What stands below a longer base is not there under the shorter one, so that the longest base decides.
+    """
+
+    __slots__ = ("depth", "prefixes", "words")
+
+    def __init__(self, below: Mapping[str, _Below], method: str) -> None:
+        self.prefixes: dict[str, _Entry] = {}
+        self.words: dict[str, _Entry] = {}
+        for base, here in below.items():
+            matcher = here.matcher(method)
+            self.prefixes.setdefault(base, _Entry(here, len(base), None))
+            if matcher is None:
+                continue
+            for texts, found in ((matcher.stems, self.prefixes), (matcher.words, self.words)):
+                for text, attempts in texts.items():
+                    if _longest_base(below, base + text) == base:
+                        found[base + text] = _Entry(here, len(base), attempts)
+        self.depth = max((prefix.count("/") for prefix in self.prefixes), default=0)
+
+    def entry(self, path: str) -> _Entry | None:
+        """Where to look for a path; None where no base is a prefix of it."""
+        found = self.words.get(path)
+        if found is None:
+            prefixes, end = self.prefixes, 0
+            for _ in range(self.depth):
+                end = path.find("/", end) + 1
+                if not end:
+                    break
+                found = prefixes.get(path[:end], found)
+        return found
+
+
+def _longest_base(bases: Iterable[str], path: str) -> str:
+    return max((base for base in bases if path.startswith(base)), key=len)
+
+
+class _Table:
+    """A compiled table: what is there for each method, made when the method is first asked for."""
+
+    __slots__ = ("_below", "_flat", "generation", "known", "methods")
 
     def __init__(self, routes: Sequence[Route], generation: int) -> None:
         grouped: dict[str, list[Route]] = {}
         for route in routes:
             grouped.setdefault(route.base, []).append(route)
-        self.below = {base: _Below(members) for base, members in grouped.items()}
-        self.depth = max((base.count("/") for base in grouped), default=0)
+        self._below = {base: _Below(members) for base, members in grouped.items()}
+        self.methods = frozenset(method for below in self._below.values() for method in below.by_method)
+        self._flat: dict[str, _Flat] = {}
         self.generation = generation
         self.known: dict[tuple[str, str], Found] = {}
 
-    def longest(self, path: str) -> tuple[_Below, str] | None:
-        """The routes below the longest base of a path, and the rest of the path."""
-        for end in reversed(slashes(path, self.depth)):
-            below = self.below.get(path[:end])
-            if below is not None:
-                return below, path[end:]
-        return None
+    def flat(self, method: str) -> _Flat:
+        """What answers a method."""
+        found = self._flat.get(method)
+        if found is None:
+            if method not in self.methods:
+                method = ANY  # one for all that nobody has a route for: peers choose their names
+            found = self._flat.get(method)
+            if found is None:
+                found = self._flat[method] = _Flat(self._below, method)
+        return found
 
 
 class Router:
@@ -146,12 +197,12 @@ class Router:
         known = table.known.get((method, path))
         if known is not None:
             return known
-        found = table.longest(path)
-        if found is None:
+        entry = table.flat(method).entry(path)
+        if entry is None:
             return _NOTHING
-        below, rest = found
-        matcher = below.matcher(method)
-        if matcher is not None and (answer := matcher.find(rest)) is not None:
+        below, size, attempts = entry
+        rest = path[size:]
+        if attempts is not None and (answer := attempts.find(rest)) is not None:
             if not answer.captures and len(table.known) < _KNOWN_PATHS:
                 table.known[method, path] = answer
             return answer

@@ -418,9 +418,9 @@ class Listeners:
         return self._counters
 
     def _alpn(self, kind: str) -> list[str]:
-        """The protocols that a listener of that type can speak, for TLS to offer."""
+        """The protocols that a listener of that type can speak, for TLS to offer; what was registered last is first."""
         prefix = f"{kind}{_ALPN}"
-        return [name.removeprefix(prefix) for name in self.types if name.startswith(prefix)]
+        return [name.removeprefix(prefix) for name in reversed(list(self._types)) if name.startswith(prefix)]
 
     def _factory(self, settings: ListenerSettings) -> ProtocolFactory:
         plain = self._types[settings.type].factory or self._dispatching(settings)

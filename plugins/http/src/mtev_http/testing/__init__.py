@@ -13,13 +13,14 @@ from ._connections import Connections
 from ._draining import Draining
 from ._malformed import Malformed
 from ._responses import Responses
+from ._streams import Streams
 from ._websockets import WebSockets
 from ._wire import Client, LoopbackLink, Reply, Wire
 
 __all__ = ["Client", "EngineConformance", "LoopbackLink", "Reply", "Wire"]
 
 
-class EngineConformance(Connections, Responses, Bodies, Malformed, Draining, WebSockets):
+class EngineConformance(Connections, Responses, Bodies, Streams, Malformed, Draining, WebSockets):
     """The whole suite.
 
     Attributes:

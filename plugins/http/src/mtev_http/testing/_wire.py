@@ -74,6 +74,7 @@ class Reply:
     headers: dict[str, list[str]]
     body: bytes
     wire_bytes: int
+    trailers: dict[str, list[str]] = field(default_factory=dict)
 
     def header(self, name: str) -> str:
         """The values of a header joined; `""` without one."""
@@ -108,11 +109,35 @@ class Client:
             name, _, value = line.partition(":")
             headers.setdefault(name.lower(), []).append(value.strip())
         reply = Reply(int(status), headers, b"", len(head))
-        if not bodyless and reply.status >= 200 and reply.status not in (204, 304):
-            length = int(headers["content-length"][0])
-            reply.body = await self._reader.readexactly(length)
-            reply.wire_bytes += length
+        if bodyless or reply.status < 200 or reply.status in (204, 304):
+            return reply
+        if "transfer-encoding" in headers:
+            assert headers["transfer-encoding"] == ["chunked"], "a body has one framing"
+            assert "content-length" not in headers, "a body has one framing"
+            while piece := await self.chunk():
+                reply.body += piece
+            reply.trailers = await self._fields()
+            return reply
+        length = int(headers["content-length"][0])
+        reply.body = await self._reader.readexactly(length)
+        reply.wire_bytes += length
         return reply
+
+    async def chunk(self) -> bytes:
+        """Read one chunk; `b""` for the last one, whose trailers follow."""
+        size = int((await self._reader.readuntil(b"\r\n"))[:-2], 16)
+        if not size:
+            return b""
+        framed = await self._reader.readexactly(size + 2)
+        assert framed.endswith(b"\r\n"), "a chunk ends in a line end"
+        return framed[:-2]
+
+    async def _fields(self) -> dict[str, list[str]]:
+        fields: dict[str, list[str]] = {}
+        while (line := await self._reader.readuntil(b"\r\n")) != b"\r\n":
+            name, _, value = line.decode("latin-1").partition(":")
+            fields.setdefault(name.lower(), []).append(value.strip())
+        return fields
 
     async def exactly(self, size: int) -> bytes:
         """Read so many bytes."""
