@@ -108,7 +108,7 @@ def test_options_in_the_wrong_place_are_refused(make):
 def test_libmtevs_implementation_is_noted(make, caplog):
     caplog.set_level(logging.INFO)
     configured(make, "<eventer implementation='epoll'/>")
-    assert "app.conf:2: <eventer>: implementation=\"epoll\" is libmtev's" in caplog.text
+    assert 'app.conf:2: <eventer>: implementation="epoll" is libmtev\'s' in caplog.text
 
 
 def test_life_and_second_life(make):

@@ -23,10 +23,9 @@ from . import certificates
 from .accounts import Accounts
 from .challenges import NOTE, Refusal, challenge, postponed
 from .complaints import Complaints
-from .credentials import Basic, Bearer, Malformed, fit_user, parse_authorization
+from .credentials import Basic, Bearer, Malformed, fit_password, fit_user, parse_authorization
 from .errors import Busy
 from .hasher import Hasher
-from .hashes import PASSWORD_LIMIT_BYTES
 from .settings import Settings
 from .throttle import Throttle, address_of
 from .verified import Verified
@@ -111,7 +110,7 @@ class Authenticator:
         Takes as long for those who are not known as for those who are.
         """
         state = self._state
-        if state.accounts.decoy is None or not fit_user(user) or not 0 < len(password.encode()) <= PASSWORD_LIMIT_BYTES:
+        if state.accounts.decoy is None or not fit_user(user) or not fit_password(password):
             return None
         if self._exposed(state, request):
             self._refuse(request, Refusal("a password came over a plain connection", "basic"))

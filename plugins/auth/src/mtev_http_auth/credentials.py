@@ -17,7 +17,7 @@ from typing import Literal
 
 from .hashes import PASSWORD_LIMIT_BYTES
 
-__all__ = ["USER_LIMIT", "Basic", "Bearer", "Malformed", "Shown", "fit_user", "parse_authorization"]
+__all__ = ["USER_LIMIT", "Basic", "Bearer", "Malformed", "Shown", "fit_password", "fit_user", "parse_authorization"]
 
 USER_LIMIT = 255
 """The longest user, in characters; no more than fits libmtev's cookie."""
@@ -70,6 +70,15 @@ def fit_user(user: str) -> bool:
     return 0 < len(user) <= USER_LIMIT and user.isprintable() and ":" not in user
 
 
+def fit_password(password: str) -> bool:
+    """Whether a text can be a password: 1 to 1024 bytes without control characters (RFC 7617)."""
+    try:
+        size = len(password.encode())
+    except UnicodeEncodeError:
+        return False
+    return 0 < size <= PASSWORD_LIMIT_BYTES and _CONTROL.search(password) is None
+
+
 def parse_authorization(values: Sequence[str]) -> Shown:
     """Read the fields Authorization of a request.
 
@@ -103,6 +112,6 @@ def _basic(text: str) -> Basic | Malformed:
         return Malformed("basic", "user and password are no base64 of UTF-8")
     if not colon or not fit_user(user):
         return Malformed("basic", "user and password are malformed")
-    if not password or len(password.encode()) > PASSWORD_LIMIT_BYTES or _CONTROL.search(password):
+    if not fit_password(password):
         return Malformed("basic", f"the password is not 1 to {PASSWORD_LIMIT_BYTES} bytes without control characters")
     return Basic(user, password)

@@ -46,13 +46,12 @@ class Hasher:
         """
         with self._lock:
             future = self._under_way.get(key)
+            is_first = future is None
             if future is None:
                 if len(self._under_way) >= self._waiting:
                     raise Busy(f"{self._waiting} passwords are waiting to be verified")
                 future = self._under_way[key] = self._threads.submit(known.verify, password)
-        if future.done():
-            self._forget(key)
-        else:
+        if is_first:
             future.add_done_callback(lambda _: self._forget(key))
         # One who leaves does not take the answer away from the others.
         return await asyncio.shield(asyncio.wrap_future(future))
