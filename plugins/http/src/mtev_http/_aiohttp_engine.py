@@ -30,7 +30,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from ._engine import Dispatcher, EngineSettings, malformed, named
+from ._engine import FAREWELL_S, Dispatcher, EngineSettings, malformed, named
 from ._http1 import CONTINUE, SERVER, DateLine, chunk, head, last_chunk
 from ._masking import MaskCheck
 from ._request import BodySource, Link, Request
@@ -329,11 +329,19 @@ class _Connection(web.RequestHandler):
         return self._request_count > self._answers  # aiohttp counts a request as soon as its header is parsed
 
     def drain(self) -> None:
-        """Close, unless a response is owed; that response will close the connection."""
+        """Close, unless a response is owed; that response will close the connection.
+
+        An idle connection is given a moment: what its peer sends just now is on its way, and would be lost.
+        """
         self._last = True
         if self.socket is not None:
             self.socket.leave()
-        elif not self._owing:
+        elif not self._owing and self._farewell is None:
+            self._farewell = self._loop.call_later(FAREWELL_S, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._farewell = None
+        if not self._owing:
             self.close()
             self.force_close()
 
