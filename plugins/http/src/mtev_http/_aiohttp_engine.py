@@ -109,7 +109,10 @@ class AiohttpEngine:
         version = _VERSIONS.get(message.version)
         if version is None:
             raise BadHttpMessage(f"HTTP version {message.version[0]}.{message.version[1]}")
-        body = _Body(raw) if raw._payload is not EMPTY_PAYLOAD else None
+        body = None
+        if raw._payload is not EMPTY_PAYLOAD:
+            _check_framing(message)
+            body = _Body(raw)
         request = Request(
             message.method,
             message.path,
@@ -675,6 +678,21 @@ class _Frames(Frames):
     def _gone(self) -> WebSocketClosed:
         self.ended(self._socket.close_code, "")
         return WebSocketClosed(self.close_code or _BROKEN, self.close_reason)
+
+
+def _check_framing(message: RawRequestMessage) -> None:
+    """See to it that a body is framed in a way that everybody between us and the client reads alike.
+
+    Raises:
+        BadHttpMessage: it is encoded on its way otherwise than in chunks, or in chunks for HTTP/1.0.
+    """
+    encoding = message.headers.get("Transfer-Encoding")
+    if encoding is None:
+        return
+    if message.version != HttpVersion11:
+        raise BadHttpMessage("Transfer-Encoding in a request of HTTP/1.0")
+    if encoding.strip().lower() != "chunked":
+        raise BadHttpMessage("a Transfer-Encoding other than chunked")
 
 
 def _verdict(error: HttpProcessingError, settings: EngineSettings) -> tuple[int, str]:
