@@ -115,12 +115,7 @@ def test_a_name_used_twice_is_an_error_that_shows_the_way():
 @pytest.mark.parametrize(
     ("image", "name", "kind", "complaint"),
     [
-        (
-            "greeter",
-            "greet",
-            ConfigurationError,
-            "the image 'greeter' (dist-greeter 1.0) has no 'greet', but greeter",
-        ),
+        ("greeter", "greet", ConfigurationError, "the image 'greeter' (dist-greeter 1.0) has no 'greet', but greeter"),
         ("greter", "greter", LoadError, "offers the image 'greter'; did you mean 'greeter'?"),
         ("http", "http", LoadError, "offers the image 'http'; pip install mtev-http"),
         ("/opt/x.so", "x", ConfigurationError, "a C module cannot be loaded here"),
@@ -133,6 +128,11 @@ def test_an_image_that_cannot_be_had_is_explained(image, name, kind, complaint):
     assert isinstance(enabled.problem, kind)
     assert complaint in str(enabled.problem)
     assert str(enabled.problem).startswith("app.conf:9: ")
+
+
+def test_what_somebody_offers_is_not_taken_for_a_misspelling():
+    [enabled] = select([offer("http")], Document(modules=[generic("http.auth", "http.auth")])).enabled
+    assert "offers the image 'http.auth'; pip install mtev-http-auth" in str(enabled.problem)
 
 
 def test_a_manifest_that_could_not_be_read_explains_itself_too():

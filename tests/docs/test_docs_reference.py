@@ -112,7 +112,18 @@ def test_commands_and_routes_are_attributed_to_their_plugins(generate):
     offered = generate.offered()
     owners = {each.words: each.plugin for each in offered.commands}
     assert (owners["show eventer debug jobq"], owners["show rest"], owners["exit"]) == ("eventer", "http", "telnet")
-    offering = {"conf", "eventer", "http", "http_observer", "listener", "log", "log.memory", "stats", "tls"}
+    offering = {
+        "conf",
+        "eventer",
+        "http",
+        "http.cookie",
+        "http_observer",
+        "listener",
+        "log",
+        "log.memory",
+        "stats",
+        "tls",
+    }
     assert {each.plugin for each in offered.endpoints} == offering
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -35,18 +36,20 @@ class Missing:
 
 
 CASES = [
-    Missing("mtev-eventer", ("./modules", "./listeners", "./rest"), left=(), warns=True),
-    Missing("mtev-http", ("./modules",), left=(CONSOLE,), warns=True),
+    Missing("mtev-eventer", ("./modules", "./listeners", "./rest", "./http_auth"), left=(), warns=True),
+    Missing("mtev-http", ("./modules", "./http_auth"), left=(CONSOLE,), warns=True),
+    Missing("mtev-http-auth", (".//generic[@image='http.auth']",), warns=True),
+    Missing("mtev-http-cookie", (".//generic[@image='http_hmac_cookie']",)),
     Missing("mtev-http-observer", (".//generic[@image='http_observer']",)),
     Missing("mtev-http2", (".//generic[@image='http2']",)),
-    Missing("mtev-listener", ("./modules", "./rest", "./listeners/*"), left=(), warns=True),
+    Missing("mtev-listener", ("./modules", "./rest", "./listeners/*", "./http_auth"), left=(), warns=True),
     Missing("mtev-log", (".//log[@type]",), warns=True),
     Missing("mtev-log-file", (".//log[@type='file']",)),
     Missing("mtev-log-jlog", (".//log[@type='jlog']",)),
     Missing("mtev-log-memory", (".//log[@type='memory']", ".//outlet[@name='internal']")),
     Missing("mtev-log-syslog", (".//log[@type='syslog']",)),
-    Missing("mtev-stats", ("./eventer", "./modules", "./listeners", "./rest", "./stats"), left=()),
-    Missing("mtev-tls", ("./modules", "./listeners", "./rest"), left=()),
+    Missing("mtev-stats", ("./eventer", "./modules", "./listeners", "./rest", "./stats", "./http_auth"), left=()),
+    Missing("mtev-tls", ("./modules", "./listeners", "./rest", "./http_auth"), left=()),
     Missing("mtev-telnet", ("./listeners/consoles",), left=(REST,)),
 ]
 
@@ -68,7 +71,7 @@ def without(installed, tmp_path_factory):
 
 @pytest.fixture
 def write(demo_text, tmp_path):
-    """Write the demo's configuration, with a file, a journal, syslog and the observer added, less some."""
+    """Write the demo's configuration, with a file, a journal, syslog and all of HTTP added, less some."""
 
     def write(*taken_out: str) -> Path:
         root = ET.fromstring(demo_text.encode())
@@ -76,6 +79,10 @@ def write(demo_text, tmp_path):
         ET.SubElement(logs, "log", name="file", type="file", path=str(tmp_path / "demo.log"))
         ET.SubElement(logs, "log", name="journal", type="jlog", path=str(tmp_path / "journal"))
         ET.SubElement(logs, "log", name="syslog", type="syslog", path="udp://127.0.0.1:9")
+        ET.SubElement(root.find("modules"), "generic", image="http.auth", name="http.auth")
+        ET.SubElement(ET.SubElement(root, "http_auth"), "certificate")
+        cookie = ET.SubElement(root.find("modules"), "generic", image="http_hmac_cookie", name="http_hmac_cookie")
+        ET.SubElement(ET.SubElement(cookie, "config"), "key").text = base64.b64encode(bytes(32)).decode()
         ET.SubElement(root.find("modules"), "generic", image="http_observer", name="http_observer")
         ET.SubElement(root.find("modules"), "generic", image="http2", name="http2")
         for path in taken_out:

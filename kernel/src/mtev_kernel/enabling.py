@@ -168,7 +168,8 @@ def _unknown_image(tag: str, request: ModuleRequest, found: Sequence[Found]) -> 
         )
     names = [name for each in found if each.manifest for name in (each.name, *each.manifest.images)]
     near = get_close_matches(request.image, names, n=1)
-    advice = hint("plugin", request.image) or (f"did you mean '{near[0]}'?" if near else "")  # what is known is no slip
+    # What somebody is known to offer is no misspelling of something else: http2 is not http.
+    advice = hint("plugin", request.image) or (f"did you mean '{near[0]}'?" if near else "")
     text = f"{request.where}: {tag}: no installed distribution offers the image '{request.image}'"
     return LoadError("; ".join(filter(None, (text, advice))))
 
