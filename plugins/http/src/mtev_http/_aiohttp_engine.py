@@ -30,7 +30,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from ._engine import Dispatcher, EngineSettings, malformed, named
+from ._engine import FAREWELL_S, Dispatcher, EngineSettings, malformed, named
 from ._http1 import CONTINUE, SERVER, DateLine, chunk, head, last_chunk
 from ._masking import MaskCheck
 from ._request import BodySource, Link, Request
@@ -109,7 +109,10 @@ class AiohttpEngine:
         version = _VERSIONS.get(message.version)
         if version is None:
             raise BadHttpMessage(f"HTTP version {message.version[0]}.{message.version[1]}")
-        body = _Body(raw) if raw._payload is not EMPTY_PAYLOAD else None
+        body = None
+        if raw._payload is not EMPTY_PAYLOAD:
+            _check_framing(message)
+            body = _Body(raw)
         request = Request(
             message.method,
             message.path,
@@ -329,11 +332,19 @@ class _Connection(web.RequestHandler):
         return self._request_count > self._answers  # aiohttp counts a request as soon as its header is parsed
 
     def drain(self) -> None:
-        """Close, unless a response is owed; that response will close the connection."""
+        """Close, unless a response is owed; that response will close the connection.
+
+        An idle connection is given a moment: what its peer sends just now is on its way, and would be lost.
+        """
         self._last = True
         if self.socket is not None:
             self.socket.leave()
-        elif not self._owing:
+        elif not self._owing and self._farewell is None:
+            self._farewell = self._loop.call_later(FAREWELL_S, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._farewell = None
+        if not self._owing:
             self.close()
             self.force_close()
 
@@ -667,6 +678,21 @@ class _Frames(Frames):
     def _gone(self) -> WebSocketClosed:
         self.ended(self._socket.close_code, "")
         return WebSocketClosed(self.close_code or _BROKEN, self.close_reason)
+
+
+def _check_framing(message: RawRequestMessage) -> None:
+    """See to it that a body is framed in a way that everybody between us and the client reads alike.
+
+    Raises:
+        BadHttpMessage: it is encoded on its way otherwise than in chunks, or in chunks for HTTP/1.0.
+    """
+    encoding = message.headers.get("Transfer-Encoding")
+    if encoding is None:
+        return
+    if message.version != HttpVersion11:
+        raise BadHttpMessage("Transfer-Encoding in a request of HTTP/1.0")
+    if encoding.strip().lower() != "chunked":
+        raise BadHttpMessage("a Transfer-Encoding other than chunked")
 
 
 def _verdict(error: HttpProcessingError, settings: EngineSettings) -> tuple[int, str]:

@@ -1,6 +1,6 @@
 """From a request to its response: decode, route, authorize, hooks, handler. Knows no engine.
 
-path that cannot be decoded     400, connection closed, one line in the log
+Host or path that cannot be one 400, connection closed, one line in the log
 http_request_complete           ABORT: 403
 http_post_request               ABORT: 403, connection closed
 no route                        a file below document_root where the listener has one; else 404, or 405 with Allow where
@@ -167,6 +167,7 @@ class RestDispatcher:
 
     async def _answer(self, request: Request) -> Response:
         try:
+            request.check_host()
             path = request.path
         except BadRequest as error:
             malformed(self._log, request.peer, f"{error}: {request.target[:100]}")

@@ -7,7 +7,7 @@ the two loops; each costs some tens of microseconds, so this pays for work that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import TYPE_CHECKING
 
 from ._request import BodySource, Request
@@ -43,6 +43,8 @@ def in_jobq(handler: Handler, jobq: JobQueue, name: str) -> Handler:
         await request.body()
         response = await jobq.run(handler, request, name=name)
         if isinstance(response, Awaitable):
+            if isinstance(response, Coroutine):
+                response.close()
             raise TypeError("a handler that runs in a job queue is a plain function; this one is async")
         return response
 

@@ -23,7 +23,11 @@ from typing import Protocol
 from ._request import BodyLimits, Link, Request
 from ._response import Response
 
-__all__ = ["Dispatcher", "Engine", "EngineFactory", "EngineSettings", "malformed", "named"]
+__all__ = ["FAREWELL_S", "Dispatcher", "Engine", "EngineFactory", "EngineSettings", "malformed", "named"]
+
+
+FAREWELL_S = 0.3
+"""How long a draining engine waits for a request that may be on its way on an idle connection, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Engine(Protocol):
         """
 
     async def drain(self, timeout_s: float) -> int:
-        """Close idle connections at once and others after the response to what they have asked already.
+        """Close idle connections after a moment (`FAREWELL_S`), and others after the response to what they have asked.
 
         Connections that come later get one response. May be called again.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, overload
 import msgspec
 
 from ._headers import Headers
-from ._target import Query, decode_path, parse_query, split_target
+from ._target import Query, authority_of, decode_path, fit_host, parse_query, split_target
 from ._trace import RequestIds, TraceContext, valid_request_id
 from .errors import BadRequest, BodyTimeout, BodyTooLarge, HttpError, UnsupportedEncoding
 
@@ -33,7 +33,7 @@ __all__ = ["BodyLimits", "BodySource", "Link", "Request"]
 T = TypeVar("T")
 
 _ids = RequestIds()  # of the process: nothing depends on it but that no two are the same
-_ID_LENGTH = len("x-request-id")
+_ID_LENGTH, _HOST_LENGTH = len("x-request-id"), len("host")
 
 _MAX_DIGITS = 19  # a Content-Length of more digits is beyond any limit, and not worth converting
 
@@ -240,6 +240,16 @@ class Request:
             self._path = decode_path(self.raw_path)
         return self._path
 
+    def check_host(self) -> None:
+        """See to it that `Host` can be one.
+
+        Raises:
+            BadRequest: it cannot.
+        """
+        for name, value in self.raw_headers:
+            if len(name) == _HOST_LENGTH and name.lower() == b"host" and not fit_host(value):
+                raise BadRequest("the header Host is neither a name nor an address", close=True)
+
     @property
     def query(self) -> Query:
         """The fields of the query; as a mapping, the first value of each name.
@@ -257,6 +267,11 @@ class Request:
         if self._headers is None:
             self._headers = Headers.from_raw(self.raw_headers)
         return self._headers
+
+    @property
+    def host(self) -> str:
+        """Which host the peer thinks that it talks to, with its port if it names one; `""` when it does not say."""
+        return authority_of(self.target) or self.headers.get("host", "").strip()
 
     @property
     def id(self) -> str:

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from .errors import BadRequest
 
-__all__ = ["MAX_QUERY_FIELDS", "Query", "decode_path", "parse_query", "split_target"]
+__all__ = ["MAX_QUERY_FIELDS", "Query", "authority_of", "decode_path", "fit_host", "parse_query", "split_target"]
 
 MAX_QUERY_FIELDS = 1000
 """More fields than that in one query are refused."""
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_ABSOLUTE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
+_ABSOLUTE = re.compile(r"https?://([^/?#@\s]+)", re.IGNORECASE)
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 
 
 class Query(Mapping[str, str]):
@@ -75,10 +77,24 @@ def split_target(target: str) -> tuple[str, str]:
         if authority is None:
             raise BadRequest("the request target is neither a path nor an http URL", close=True)
         target = target[authority.end() :]
+        if target and target[0] not in "/?":
+            raise BadRequest("the request target names a user", close=True)
         if not target.startswith("/"):
             target = "/" + target
     path, _, query = target.partition("?")
     return path, query
+
+
+def authority_of(target: str) -> str:
+    """The host and port of a target in absolute form, which count instead of `Host` (RFC 9112, section 3.2.2)."""
+    found = _ABSOLUTE.match(target)
+    return found[1] if found is not None else ""
+
+
+@lru_cache(maxsize=1024)
+def fit_host(value: bytes) -> bool:
+    """Whether the value of `Host` can be one: a name or an address, and a port. It may be empty."""
+    return _HOST.fullmatch(value.strip()) is not None
 
 
 def decode_path(raw: str) -> str:

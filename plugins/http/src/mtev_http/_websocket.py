@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ._headers import Headers
 from ._request import Request
 from ._response import Response, error_response
 from .errors import BadRequest, WebSocketClosed
@@ -244,7 +243,7 @@ def refusal(request: Request, options: WebSocketOptions) -> Response | str:
     if not _is_key(headers.get("sec-websocket-key", "")):
         return error_response(400, "Sec-WebSocket-Key is not 16 bytes in base64")
     origin = headers.get("origin")
-    if origin is not None and not _same_site(origin, headers) and not _listed(origin, options.origins):
+    if origin is not None and not _same_site(origin, request.host) and not _listed(origin, options.origins):
         return error_response(403, "websockets from this origin are not allowed")
     wanted = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
     wanted = [name for name in wanted if name]
@@ -263,9 +262,9 @@ def _is_key(text: str) -> bool:
         return False
 
 
-def _same_site(origin: str, headers: Headers) -> bool:
+def _same_site(origin: str, host: str) -> bool:
     try:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").strip().lower() != ""
+        return urlsplit(origin).netloc.lower() == host.lower() != ""
     except ValueError:
         return False
 

@@ -57,6 +57,7 @@ _WINDOW_BYTES = 1024 * 1024  # of a connection: what all bodies together may kee
 _FRAME_BYTES = 16384
 _FIELDS = 8  # how many of the longest header fields there may be in all
 _LINGER_S = 1.0
+_FAREWELL_S = 0.1
 
 
 class Http2Connection(asyncio.Protocol):
@@ -163,7 +164,9 @@ class Http2Connection(asyncio.Protocol):
             return
         self._going = True
         self._say_farewell(ErrorCodes.NO_ERROR)
-        self._end_if_done()
+        if self._exchanges:
+            return
+        self._loop.call_later(_FAREWELL_S, self._end_if_done)  # so that the peer reads why, and asks elsewhere
 
     def cut(self) -> list[asyncio.Task[None]]:
         """End at once.
