@@ -14,6 +14,7 @@ from mtev_conf._checking.composition import compose
 from mtev_conf._checking.schema import SchemaSet, outermost
 from mtev_eventer._settings import read_settings as read_eventer
 from mtev_http._config import read_access, read_settings
+from mtev_http_auth.settings import read_settings as read_http_auth
 from mtev_kernel import ConfigurationError, discover
 from mtev_listener._settings import ATTRIBUTES, CONFIG_KEYS, read_listeners
 from mtev_log.configuration import read_streams
@@ -102,6 +103,10 @@ def console(key, value):
         ("http", "<rest><x><acl type='alow'/></x></rest>", "did you mean 'allow'?"),
         ("http", "<rest><acl><rule ip='everywhere'/></acl></rest>", "an address or a network"),
         ("http", "<rest><acl><rul type='allow'/></acl></rest>", "did you mean <rule>?"),
+        ("http.auth", "<http_auth plaintext='alow'/>", "did you mean 'allow'?"),
+        ("http.auth", "<http_auth><user name='ann'/></http_auth>", "'password' is required"),
+        ("http.auth", "<http_auth><token name='ci' sha256='abc'/></http_auth>", "64 hexadecimal digits"),
+        ("http.auth", "<http_auth><certificate from='dn'/></http_auth>", "one of cn, san, subject, fingerprint"),
         ("listener", "<listeners><x><listener prot='1'/></x></listeners>", "did you mean 'port'?"),
         ("listener", "<listeners address='localhost'><x/></listeners>", "a path that begins with /"),
         ("listener", "<listeners><x backlog='0'/></listeners>", "from 1 to 2147483647"),
@@ -199,6 +204,21 @@ def test_rest_that_is_taken_fits_the_schema(settings, acl, rule):
     except ConfigurationError:
         return
     assert errors("http", document) == []
+
+
+PEOPLE = st.sampled_from(("user", "users", "token", "tokens", "certificate"))
+SAID = some("name", "file", "sha256", "password", "expires", "auth", "from", "match", "user", "issuer")
+
+
+@given(some("realm", "plaintext", "cache_ttl_ms", "attempts", "attempt_period_ms"), PEOPLE, SAID)
+def test_http_auth_that_is_taken_fits_the_schema(settings, kind, said):
+    document = etree.Element("app")
+    etree.SubElement(etree.SubElement(document, "http_auth", settings), kind, said)
+    try:
+        read_http_auth(configuration(document))
+    except ConfigurationError:
+        return
+    assert errors("http.auth", document) == []
 
 
 @given(some("disabled", "debug", "format", "facility", "path", "type", "name", "rotate_seconds"))
