@@ -92,3 +92,23 @@ def test_beyond_so_many_it_is_busy():
         hasher.close()
 
     asyncio.run(main())
+
+
+def test_a_password_that_fits_is_known_before_it_is_no_longer_under_way():
+    seen = []
+
+    class Right:
+        def verify(self, password):
+            return password == "right"
+
+    async def main():
+        hasher = Hasher()
+        try:
+            fits = await hasher.verify(b"k", Right(), "right", lambda: seen.append(hasher.under_way(b"k")))
+            wrong = await hasher.verify(b"w", Right(), "wrong", lambda: seen.append("never"))
+            return fits, wrong, hasher.under_way(b"k")
+        finally:
+            hasher.close()
+
+    assert asyncio.run(main()) == (True, False, False)
+    assert seen == [True]

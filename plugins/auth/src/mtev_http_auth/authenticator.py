@@ -118,16 +118,16 @@ class Authenticator:
         known = state.accounts.users.get(user)
         against = known or state.accounts.decoy
         key = state.verified.key_of(user, password, str(against))
+        counted = not self.hasher.under_way(key)  # asked first: what is not under way any more is known already
         if state.verified.knows(key, self._clock()):
             return True
         address = address_of(request.peer)
         throttle = self._throttle
-        counted = not self.hasher.under_way(key)
         if counted and (wait_s := throttle.take(address, self._clock())) > 0:
             self._refuse(request, Refusal("it tries too often", "basic", status=429, retry_after_s=wait_s))
             return False
         try:
-            fits = await self.hasher.verify(key, against, password)
+            fits = await self.hasher.verify(key, against, password, lambda: state.verified.add(key, self._clock()))
         except Busy as error:
             if counted:
                 throttle.give_back(address)
@@ -135,10 +135,8 @@ class Authenticator:
             return False
         if known is None:
             return None
-        if fits:
-            if counted:
-                throttle.give_back(address)
-            state.verified.add(key, self._clock())
+        if fits and counted:
+            throttle.give_back(address)
         return fits
 
     def denied(self, request: Request) -> Response | None:

@@ -576,6 +576,7 @@ class _Answer:
             protocols=(response.protocol,),
             compress=options.compress,
             max_msg_size=options.message_limit_bytes + 1,  # aiohttp's is the first size that is too large
+            writer_limit=1 << 62,  # it would wait for a slow reader without end; `flushed` does not
         )
         socket.headers.extend(response.header_pairs())
         socket.headers["Server"] = SERVER
